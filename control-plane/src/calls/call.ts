@@ -1,0 +1,83 @@
+import type { LegState } from '../kamailio/events.js';
+
+export type CallState = 'routing' | 'ringing' | 'answered' | 'ended';
+export type Direction = 'inbound' | 'outbound';
+export type Leg = 'carrier' | 'retell';
+export type EndedBy = 'carrier' | 'retell' | 'api' | 'function' | 'timeout' | 'reaper' | 'failure';
+
+/** What happened in a call, when (ms since 1970, with fractions), and the details of it. */
+export interface TimelineEntry {
+  at: number;
+  type: string;
+  [detail: string]: unknown;
+}
+
+/** What the wire said about the BYE that we sent to one leg. */
+export interface ByeResult {
+  /** ms since 1970 */
+  sent_at?: number;
+  /** status of the leg's final reply */
+  status?: number;
+}
+
+/** How a request within the call's dialog is addressed: both legs, as of the answer. */
+export interface DialogIdentity {
+  h_entry: number;
+  h_id: number;
+  from_uri: string;
+  to_uri: string;
+  caller: LegState;
+  callee: LegState;
+}
+
+/** One call: one record, one dialog. All times are ms since 1970. */
+export interface Call {
+  id: string;
+  direction: Direction;
+  carrier: string | undefined;
+  gateway: string | undefined;
+  node: string;
+  number: string | undefined;
+  from: string | undefined;
+  to: string | undefined;
+  sip_call_id: string | undefined;
+  /** tag of the side that called */
+  from_tag: string | undefined;
+  created_at: number;
+  ringing_at: number | undefined;
+  answered_at: number | undefined;
+  ended_at: number | undefined;
+  ended_by: EndedBy | undefined;
+  sip_status: number | undefined;
+  reason: string | undefined;
+  dialog: DialogIdentity | undefined;
+  bye: Record<Leg, ByeResult>;
+  timeline: TimelineEntry[];
+}
+
+/**
+ * A call's state follows from what has happened to it, so that events may come late, twice or in any
+ * order: an end is final.
+ */
+export function stateOf(call: Pick<Call, 'ringing_at' | 'answered_at' | 'ended_at'>): CallState {
+  if (call.ended_at !== undefined) return 'ended';
+  if (call.answered_at !== undefined) return 'answered';
+  if (call.ringing_at !== undefined) return 'ringing';
+  return 'routing';
+}
+
+/** The leg of the side that called. */
+export function callerLeg(direction: Direction): Leg {
+  return direction === 'inbound' ? 'carrier' : 'retell';
+}
+
+/** The other one. */
+export function otherLeg(leg: Leg): Leg {
+  return leg === 'carrier' ? 'retell' : 'carrier';
+}
+
+/** The leg that has this tag in the call's dialog. The callee's tag is any that is not the caller's. */
+export function legOfTag(call: Pick<Call, 'direction' | 'from_tag'>, tag: string): Leg {
+  const caller = callerLeg(call.direction);
+  return tag === call.from_tag ? caller : otherLeg(caller);
+}

@@ -1,0 +1,66 @@
+import type { ByeEvent, SipEvent } from '../kamailio/events.js';
+import { fieldsOfBye, fieldsOfEvent } from './record.js';
+import type { CallStore, Merge } from './store.js';
+
+/** Told of what an event changed, each change once however often the event comes. */
+export interface CallObserver {
+  /** An event was handled, `lagS` seconds after it happened. */
+  eventHandled(type: SipEvent['type'], lagS: number): void;
+  callStarted(carrier: string): void;
+  callEnded(by: string): void;
+  /** A BYE whose Call-ID is in no record. */
+  byeUnmatched(): void;
+}
+
+/** Writes what Kamailio tells into the calls' records. */
+export class EventHandler {
+  readonly #store: CallStore;
+  readonly #observer: CallObserver;
+
+  constructor(store: CallStore, observer: CallObserver) {
+    this.#store = store;
+    this.#observer = observer;
+  }
+
+  /**
+   * Handles a batch of events of one node, in their order. Handling it again changes nothing.
+   *
+   * @throws where Redis does not take the writes: the batch has to be handled again
+   */
+  async handle(node: string, events: readonly SipEvent[]): Promise<void> {
+    const byes: ByeEvent[] = [];
+    const merges: (Merge & { event: SipEvent })[] = [];
+    for (const event of events) {
+      if ('id' in event) {
+        merges.push({ id: event.id, atMs: event.at / 1000, fields: fieldsOfEvent(event, node), event });
+      } else byes.push(event);
+    }
+    this.#observe(merges, await this.#store.merge(merges));
+    if (byes.length > 0) await this.#handleByes(byes);
+    for (const event of events)
+      this.#observer.eventHandled(event.type, Date.now() / 1000 - event.at / 1_000_000);
+  }
+
+  /** BYEs carry no id of ours, only the Call-ID: their calls' records have to be looked up. */
+  async #handleByes(byes: readonly ByeEvent[]): Promise<void> {
+    const merges: (Merge & { event: SipEvent })[] = [];
+    for (const event of byes) {
+      const id = await this.#store.idOfSipCallId(event.sip_call_id);
+      const call = id === undefined ? undefined : await this.#store.get(id);
+      if (call === undefined) {
+        this.#observer.byeUnmatched();
+        continue;
+      }
+      merges.push({ id: call.id, atMs: event.at / 1000, fields: fieldsOfBye(event, call), event });
+    }
+    this.#observe(merges, await this.#store.merge(merges));
+  }
+
+  #observe(merges: readonly (Merge & { event: SipEvent })[], fresh: readonly string[][]): void {
+    for (const [i, { event, fields }] of merges.entries()) {
+      if (event.type === 'invite' && fresh[i]?.includes('created_at'))
+        this.#observer.callStarted(event.carrier);
+      if (fresh[i]?.includes('ended_at')) this.#observer.callEnded(fields.ended_by ?? 'failure');
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import type { ByeEvent, CallEvent } from '../kamailio/events.js';
+import {
+  type Call,
+  callerLeg,
+  type EndedBy,
+  type Leg,
+  legOfTag,
+  otherLeg,
+  type TimelineEntry,
+} from './call.js';
+
+/**
+ * A call's record in Redis is one flat hash. Every field is written once and never changed, each event
+ * writes fields of its own, and timeline entries are fields named by time and type: so events can be
+ * applied in any order and any number of times.
+ */
+export type RecordFields = Record<string, string>;
+
+const TIMELINE_PREFIX = 't:';
+
+/** The fields that a call's event adds to its record. */
+export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
+  const at = String(event.at / 1000);
+  switch (event.type) {
+    case 'invite':
+      return {
+        direction: event.direction,
+        carrier: event.carrier,
+        node,
+        ...(event.number === undefined ? {} : { number: event.number }),
+        from: event.from,
+        to: event.to,
+        sip_call_id: event.sip_call_id,
+        from_tag: event.from_tag,
+        created_at: at,
+        ...timeline(event, { source: event.source }),
+      };
+    case 'attempt_failed':
+      return timeline(event, { gateway: event.gateway, status: event.code });
+    case 'ringing':
+      return { ringing_at: at, ...timeline(event, { gateway: event.gateway, status: event.code }) };
+    case 'answered': {
+      const { h_entry, h_id, from_uri, to_uri, caller, callee } = event;
+      return {
+        gateway: event.gateway,
+        answered_at: at,
+        sip_status: '200',
+        dialog: JSON.stringify({ h_entry, h_id, from_uri, to_uri, caller, callee }),
+        ...timeline(event, { gateway: event.gateway }),
+      };
+    }
+    case 'ended':
+      return { ended_at: at, ended_by: event.by, ...timeline(event, { by: event.by }) };
+    case 'failed':
+      return {
+        ended_at: at,
+        ended_by: event.by ?? 'failure',
+        ...(event.code === undefined ? {} : { sip_status: String(event.code) }),
+        ...(event.reason === undefined ? {} : { reason: event.reason }),
+        ...timeline(event, { status: event.code, reason: event.reason }),
+      };
+  }
+}
+
+/** The fields that a BYE which Kamailio sent, its reply, or a BYE without a known dialog adds. */
+export function fieldsOfBye(event: ByeEvent, call: Pick<Call, 'direction' | 'from_tag'>): RecordFields {
+  const at = String(event.at / 1000);
+  if (event.type === 'bye_untracked') {
+    const by = legOfTag(call, event.from_tag);
+    return {
+      ended_at: at,
+      ended_by: by,
+      ...timeline({ at: event.at, type: 'ended' }, { by, untracked: true }),
+    };
+  }
+  const leg = legOfTag(call, event.to_tag);
+  const field =
+    event.type === 'bye_sent'
+      ? { [`bye_${leg}_sent_at`]: at }
+      : { [`bye_${leg}_status`]: String(event.code) };
+  return { ...field, ...timeline(event, { leg, status: event.code }) };
+}
+
+/** One entry of the timeline as a field of the record. `at` is in microseconds since 1970. */
+export function timeline(event: { at: number; type: string }, detail: Record<string, unknown>): RecordFields {
+  return { [`${TIMELINE_PREFIX}${event.at}:${event.type}`]: JSON.stringify(detail) };
+}
+
+/**
+ * Reads a record. Fields of events that have not come yet are undefined; `created_at` falls back to the
+ * earliest time known.
+ */
+export function callOfRecord(id: string, record: RecordFields): Call {
+  const direction = record.direction === 'outbound' ? 'outbound' : 'inbound';
+  const entries = timelineOf(record);
+  return {
+    id,
+    direction,
+    carrier: record.carrier,
+    gateway: record.gateway,
+    node: record.node ?? '',
+    number: record.number,
+    from: record.from,
+    to: record.to,
+    sip_call_id: record.sip_call_id,
+    from_tag: record.from_tag,
+    created_at: number(record.created_at) ?? entries[0]?.at ?? 0,
+    ringing_at: number(record.ringing_at),
+    answered_at: number(record.answered_at),
+    ended_at: number(record.ended_at),
+    ended_by: endedBy(record.ended_by, direction),
+    sip_status: number(record.sip_status),
+    reason: record.reason,
+    dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
+    bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
+    timeline: entries,
+  };
+}
+
+function timelineOf(record: RecordFields): TimelineEntry[] {
+  return Object.entries(record)
+    .filter(([field]) => field.startsWith(TIMELINE_PREFIX))
+    .map(([field, detail]): TimelineEntry => {
+      const [at = '', type = ''] = field.slice(TIMELINE_PREFIX.length).split(':');
+      return { at: Number(at) / 1000, type, ...JSON.parse(detail) };
+    })
+    .sort((a, b) => a.at - b.at);
+}
+
+/** Kamailio knows caller and callee; which of them is the carrier follows from the direction. */
+function endedBy(by: string | undefined, direction: Call['direction']): EndedBy | undefined {
+  if (by === 'caller') return callerLeg(direction);
+  if (by === 'callee') return otherLeg(callerLeg(direction));
+  return by as EndedBy | undefined;
+}
+
+function bye(record: RecordFields, leg: Leg): Call['bye'][Leg] {
+  const sentAt = number(record[`bye_${leg}_sent_at`]);
+  const status = number(record[`bye_${leg}_status`]);
+  return {
+    ...(sentAt === undefined ? {} : { sent_at: sentAt }),
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+function number(value: string | undefined): number | undefined {
+  return value === undefined ? undefined : Number(value);
+}

@@ -1,0 +1,231 @@
+import type { Redis, Result } from 'ioredis';
+import { type Call, type CallState, stateOf } from './call.js';
+import { callOfRecord, type RecordFields } from './record.js';
+
+/**
+ * Adds fields to a call's record, each only where it is not there yet, and keeps the indices right.
+ *
+ * KEYS: record, all calls (by creation), open calls (by creation)
+ * ARGV: id, retention in seconds, time in ms for the index, then field, value, ...
+ * Returns the fields that were new.
+ */
+const MERGE = `
+local fresh = {}
+for i = 4, #ARGV, 2 do
+  if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then fresh[#fresh + 1] = ARGV[i] end
+end
+if #fresh == 0 then return fresh end
+redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
+local sip_call_id = redis.call('HGET', KEYS[1], 'sip_call_id')
+if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+  if sip_call_id then redis.call('SET', 'call-id:' .. sip_call_id, ARGV[1], 'EX', ARGV[2]) end
+else
+  redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
+  if sip_call_id then redis.call('SET', 'call-id:' .. sip_call_id, ARGV[1]) end
+end
+redis.call('PUBLISH', KEYS[1], ARGV[1])
+return fresh
+`;
+
+const ALL = 'calls:all';
+const OPEN = 'calls:open';
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    mergeCall(
+      record: string,
+      all: string,
+      open: string,
+      id: string,
+      retentionS: number,
+      atMs: number,
+      ...fields: string[]
+    ): Result<string[], Context>;
+  }
+}
+
+/** Fields to add to one call's record. */
+export interface Merge {
+  id: string;
+  /** When it happened, in ms since 1970: sorts a call that is seen for the first time. */
+  atMs: number;
+  fields: RecordFields;
+}
+
+export interface CallFilter {
+  state?: CallState | undefined;
+  direction?: string | undefined;
+  carrier?: string | undefined;
+  number?: string | undefined;
+}
+
+export interface CallPage {
+  items: Call[];
+  next_cursor: string | null;
+}
+
+/** Where a page starts: the place of the last call of the page before. */
+interface Cursor {
+  atMs: number;
+  id: string;
+}
+
+/** How many records one page looks at before it hands out a cursor, whatever it has found. */
+const SCAN_LIMIT = 5000;
+const SCAN_STEP = 200;
+
+/** The calls' records in Redis. Every method rejects when Redis does not answer in time. */
+export class CallStore {
+  readonly #redis: Redis;
+  readonly #retentionS: number;
+
+  /** @param retentionS how long an ended call's record is kept, in seconds */
+  constructor(redis: Redis, retentionS: number) {
+    this.#redis = redis;
+    this.#retentionS = retentionS;
+    redis.defineCommand('mergeCall', { numberOfKeys: 3, lua: MERGE });
+  }
+
+  /**
+   * Adds fields to records, in one round trip. A field that a record already has is left alone.
+   *
+   * @returns for each merge the names of the fields that were new
+   */
+  async merge(merges: readonly Merge[]): Promise<string[][]> {
+    if (merges.length === 0) return [];
+    const pipeline = this.#redis.pipeline();
+    for (const { id, atMs, fields } of merges) {
+      pipeline.mergeCall(
+        recordKey(id),
+        ALL,
+        OPEN,
+        id,
+        this.#retentionS,
+        atMs,
+        ...Object.entries(fields).flat(),
+      );
+    }
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, fresh]) => {
+      if (error) throw error;
+      return fresh as string[];
+    });
+  }
+
+  async get(id: string): Promise<Call | undefined> {
+    return (await this.#read([id]))[0];
+  }
+
+  /** The id of the newest call with this SIP Call-ID. */
+  async idOfSipCallId(sipCallId: string): Promise<string | undefined> {
+    return (await this.#redis.get(`call-id:${sipCallId}`)) ?? undefined;
+  }
+
+  /** Calls that are not ended. */
+  async openCount(): Promise<number> {
+    return this.#redis.zcard(OPEN);
+  }
+
+  /**
+   * A page of calls, newest first.
+   *
+   * @param cursor the `next_cursor` of the page before
+   * @throws RangeError where the cursor is none of ours
+   */
+  async list(filter: CallFilter, limit: number, cursor?: string): Promise<CallPage> {
+    const index = filter.state === undefined || filter.state === 'ended' ? ALL : OPEN;
+    const items: Call[] = [];
+    let place = cursor === undefined ? undefined : parseCursor(cursor);
+    for (let scanned = 0; scanned < SCAN_LIMIT; scanned += SCAN_STEP) {
+      const step = await this.#idsBefore(index, place);
+      const calls = await this.#read(step.map(({ id }) => id));
+      for (const [i, call] of calls.entries()) {
+        place = step[i];
+        if (call === undefined || !matches(call, filter)) continue;
+        items.push(call);
+        if (items.length === limit) return { items, next_cursor: place ? formatCursor(place) : null };
+      }
+      if (step.length < SCAN_STEP) return { items, next_cursor: null };
+    }
+    return { items, next_cursor: place ? formatCursor(place) : null };
+  }
+
+  /**
+   * Takes a lock that ends by itself.
+   *
+   * @returns false where somebody else holds it
+   */
+  async lock(name: string, ttlMs: number): Promise<boolean> {
+    return (await this.#redis.set(`lock:${name}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
+  }
+
+  async unlock(name: string): Promise<void> {
+    await this.#redis.del(`lock:${name}`);
+  }
+
+  /** Forgets the index entries of calls whose records have expired. */
+  async trim(nowMs: number): Promise<void> {
+    await this.#redis.zremrangebyscore(ALL, '-inf', nowMs - this.#retentionS * 1000);
+  }
+
+  async #read(ids: readonly string[]): Promise<(Call | undefined)[]> {
+    const pipeline = this.#redis.pipeline();
+    for (const id of ids) pipeline.hgetall(recordKey(id));
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, record], i) => {
+      if (error) throw error;
+      const fields = record as RecordFields;
+      return Object.keys(fields).length === 0 ? undefined : callOfRecord(ids[i] as string, fields);
+    });
+  }
+
+  /** The next ids in order of creation, newest first. Calls of one moment are in reverse order of their ids. */
+  async #idsBefore(index: string, place: Cursor | undefined): Promise<Cursor[]> {
+    const max = place === undefined ? '+inf' : place.atMs;
+    const found: Cursor[] = [];
+    for (let offset = 0; found.length < SCAN_STEP; offset += SCAN_STEP) {
+      const flat = await this.#redis.zrevrangebyscore(
+        index,
+        max,
+        '-inf',
+        'WITHSCORES',
+        'LIMIT',
+        offset,
+        SCAN_STEP,
+      );
+      for (let i = 0; i < flat.length; i += 2) {
+        const next = { id: flat[i] as string, atMs: Number(flat[i + 1]) };
+        const before = place === undefined || next.atMs < place.atMs || next.id < place.id;
+        if (before) found.push(next);
+      }
+      if (flat.length < SCAN_STEP * 2) break;
+    }
+    return found.slice(0, SCAN_STEP);
+  }
+}
+
+/** The key of a call's record, and the channel on which a change of it is told. */
+export function recordKey(id: string): string {
+  return `call:${id}`;
+}
+
+function matches(call: Call, filter: CallFilter): boolean {
+  return (
+    (filter.state === undefined || stateOf(call) === filter.state) &&
+    (filter.direction === undefined || call.direction === filter.direction) &&
+    (filter.carrier === undefined || call.carrier === filter.carrier) &&
+    (filter.number === undefined || call.number === filter.number)
+  );
+}
+
+function formatCursor({ atMs, id }: Cursor): string {
+  return Buffer.from(`${atMs} ${id}`).toString('base64url');
+}
+
+function parseCursor(cursor: string): Cursor {
+  const match = /^(\d+(?:\.\d+)?) (\S+)$/.exec(Buffer.from(cursor, 'base64url').toString());
+  if (match === null) throw new RangeError('not a cursor of this list');
+  return { atMs: Number(match[1]), id: match[2] as string };
+}

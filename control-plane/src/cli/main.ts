@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { ConfigError } from '../config/errors.js';
+import { demo } from './demo.js';
+import { ROOT } from './paths.js';
+import { serve } from './serve.js';
+import { start } from './start.js';
+
+/** Exit codes: 2 for a bad configuration, 1 for everything else that goes wrong. */
+const EXIT_CONFIG = 2;
+const EXIT_FAILURE = 1;
+
+const DEMO_CONFIG = join(ROOT, 'config.demo.yaml');
+
+/** The configuration that the environment names, or config.yaml where there is one. */
+function configFile(): string | undefined {
+  const named = process.env.CONFIG_FILE;
+  if (named !== undefined && named !== '') return named;
+  return existsSync('config.yaml') ? 'config.yaml' : undefined;
+}
+
+const program = new Command('retell-proxy').description(
+  "A SIP proxy between telephone carriers and Retell AI's voice agents.\n" +
+    'The configuration is CONFIG_FILE, or config.yaml in the current folder.',
+);
+program
+  .command('start', { isDefault: true })
+  .description('run Redis, Kamailio and the control plane; with no configuration, the demo')
+  .action(() => start({ configFile: configFile(), demoConfigFile: DEMO_CONFIG }));
+program
+  .command('serve')
+  .description('run the control plane alone')
+  .action(() => {
+    const file = configFile();
+    if (file === undefined) throw new Error('there is no config.yaml here, and CONFIG_FILE is not set');
+    return serve(file);
+  });
+program
+  .command('demo')
+  .description('against a running demo: place a call, show it, hang it up, print its ladder')
+  .action(() => demo({ configFile: DEMO_CONFIG }));
+
+try {
+  await program.parseAsync();
+  process.exitCode ??= 0;
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = error instanceof ConfigError ? EXIT_CONFIG : EXIT_FAILURE;
+}

@@ -1,0 +1,10 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The top of the checkout, seen from the built file. */
+export const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
+
+/** Where a run leaves files: Redis' data, Kamailio's rendered files, the demo's API token. */
+export function varDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  return env.RETELL_PROXY_VAR ?? join(ROOT, 'var');
+}

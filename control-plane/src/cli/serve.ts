@@ -1,0 +1,34 @@
+import { loadConfig } from '../config/load.js';
+import { createLogger } from '../log.js';
+import { startControlPlane } from '../main.js';
+
+/**
+ * Runs the control plane until SIGTERM or SIGINT. What the configuration leaves open comes from the
+ * environment: REDIS_URL and KAMAILIO_RPC_TOKEN.
+ *
+ * @throws ConfigError, or where a part does not start
+ */
+export async function serve(configFile: string): Promise<void> {
+  const config = await loadConfig(configFile);
+  const log = createLogger(config.log.level);
+  const redisUrl = config.redis?.url ?? process.env.REDIS_URL;
+  if (redisUrl === undefined) throw new Error('redis.url is not configured, and REDIS_URL is not set');
+  const rpcToken = process.env.KAMAILIO_RPC_TOKEN ?? '';
+  const tokenless = config.kamailio.nodes.find((node) => node.rpc_token === undefined && rpcToken === '');
+  if (tokenless !== undefined) {
+    throw new Error(`node ${tokenless.name} has no rpc_token, and KAMAILIO_RPC_TOKEN is not set`);
+  }
+  const stopped = signalled();
+  const controlPlane = await startControlPlane({ config, redisUrl, rpcToken, log });
+  log.info({ url: controlPlane.url }, 'control plane serves');
+  const signal = await stopped;
+  log.info({ signal }, 'control plane stops');
+  await controlPlane.stop();
+}
+
+/** Resolves with the first signal that asks this process to end. */
+export function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve(signal));
+  });
+}

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { type ApiToken, authPlugin } from './plugins/auth.js';
+import { errorsPlugin } from './plugins/errors.js';
+import { openapiPlugin } from './plugins/openapi.js';
+import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
+import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
+
+export interface AppOptions extends CallRoutesOptions, OperationsRoutesOptions {
+  logger: FastifyBaseLogger;
+  tokens: readonly ApiToken[];
+  version: string;
+}
+
+/** No body that the API takes is larger. */
+const BODY_LIMIT = 64 * 1024;
+
+/** Builds the HTTP API, without listening. */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: options.logger,
+    bodyLimit: BODY_LIMIT,
+    connectionTimeout: 60_000,
+    requestTimeout: 30_000,
+    routerOptions: { maxParamLength: 300 },
+    requestIdHeader: 'x-request-id',
+    genReqId: () => randomUUID(),
+    // Unknown members are told of, not quietly dropped.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true } },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  await app.register(errorsPlugin);
+  await app.register(authPlugin, { tokens: options.tokens });
+  await app.register(openapiPlugin, { version: options.version });
+  await app.register(operationsRoutes, options);
+  await app.register(callRoutes, options);
+  return app;
+}

@@ -1,0 +1,37 @@
+import { type Call, stateOf } from '../calls/call.js';
+
+/** A call as the API shows it: times in ISO 8601, null for what is not known. */
+export function callView(call: Call) {
+  return {
+    id: call.id,
+    state: stateOf(call),
+    direction: call.direction,
+    carrier: call.carrier ?? null,
+    gateway: call.gateway ?? null,
+    node: call.node,
+    number: call.number ?? null,
+    from: call.from ?? null,
+    to: call.to ?? null,
+    sip_call_id: call.sip_call_id ?? null,
+    retell_call_id: null,
+    agent_id: null,
+    created_at: iso(call.created_at),
+    ringing_at: isoOrNull(call.ringing_at),
+    answered_at: isoOrNull(call.answered_at),
+    ended_at: isoOrNull(call.ended_at),
+    ended_by: call.ended_by ?? null,
+    sip_status: call.sip_status ?? null,
+    reason: call.reason ?? null,
+    retell_disconnection_reason: null,
+    transfers: [],
+    timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
+  };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | undefined): string | null {
+  return ms === undefined ? null : iso(ms);
+}

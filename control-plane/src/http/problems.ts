@@ -1,0 +1,60 @@
+import type { FastifyReply } from 'fastify';
+
+/**
+ * Every error that the API answers with (RFC 9457): its code is stable, its title and detail are for
+ * people. docs/reference/errors.md has a line for each.
+ */
+export const PROBLEMS = {
+  bad_request: { status: 400, title: 'The request is not well-formed' },
+  validation_failed: { status: 400, title: 'The request has a field that is not right' },
+  unauthorized: { status: 401, title: 'A valid bearer token is needed' },
+  forbidden: { status: 403, title: "The token's scopes do not allow this" },
+  call_not_found: { status: 404, title: 'There is no such call' },
+  not_found: { status: 404, title: 'There is nothing at this path' },
+  method_not_allowed: { status: 405, title: 'The path does not take this method' },
+  call_not_answered: { status: 409, title: 'The call is not answered' },
+  payload_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body has to be JSON' },
+  internal_error: { status: 500, title: 'Something went wrong inside the control plane' },
+  node_unavailable: { status: 503, title: 'The Kamailio node of the call does not answer' },
+  node_unknown: { status: 503, title: 'The Kamailio node of the call is not configured' },
+  redis_unavailable: { status: 503, title: 'Redis does not answer' },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** Seconds after which a 503 is worth another try. */
+const RETRY_AFTER_S = 2;
+
+/** An error that a route answers with as it is. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+
+  constructor(
+    readonly code: ProblemCode,
+    detail: string,
+    /** Members of their own for this problem, such as the fields that are wrong. */
+    readonly extensions: Record<string, unknown> = {},
+  ) {
+    super(detail);
+  }
+}
+
+/** Sends the problem as application/problem+json. */
+export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<FastifyReply> {
+  const { status, title } = PROBLEMS[problem.code];
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 503) reply.header('retry-after', RETRY_AFTER_S);
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send({
+      type: `urn:retell-sip-proxy:problem:${problem.code}`,
+      title,
+      status,
+      detail: problem.message,
+      code: problem.code,
+      instance: reply.request.id,
+      ...problem.extensions,
+    });
+}

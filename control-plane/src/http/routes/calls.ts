@@ -1,0 +1,138 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { Hangup, HangupOutcome } from '../../calls/hangup.js';
+import type { CallStore } from '../../calls/store.js';
+import { callView } from '../call-view.js';
+import { Problem } from '../problems.js';
+import {
+  CallListSchema,
+  CallSchema,
+  CallStateSchema,
+  DirectionSchema,
+  HangupResultSchema,
+  ProblemSchema,
+} from '../schemas.js';
+
+export interface CallRoutesOptions {
+  store: CallStore;
+  hangup: Hangup;
+  hangupDone: (outcome: HangupOutcome | 'refused', seconds: number) => void;
+}
+
+const IdParams = Type.Object({
+  id: Type.String({ maxLength: 300, description: 'Our id, or sip: and the SIP Call-ID' }),
+});
+const security = [{ bearer: [] }];
+
+export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
+  app,
+  { store, hangup, hangupDone },
+) => {
+  /** Our own id of the call that a path names. */
+  const resolve = async (id: string): Promise<string> => {
+    if (!id.startsWith('sip:')) return id;
+    const found = await store.idOfSipCallId(id.slice('sip:'.length));
+    if (found === undefined)
+      throw new Problem('call_not_found', `there is no call with the Call-ID ${id.slice(4)}`);
+    return found;
+  };
+
+  app.get(
+    '/v1/calls',
+    {
+      config: { scope: 'read' },
+      schema: {
+        summary: 'Calls, newest first',
+        tags: ['calls'],
+        security,
+        querystring: Type.Object(
+          {
+            state: Type.Optional(CallStateSchema),
+            direction: Type.Optional(DirectionSchema),
+            carrier: Type.Optional(Type.String({ maxLength: 32 })),
+            number: Type.Optional(Type.String({ maxLength: 32 })),
+            sip_call_id: Type.Optional(Type.String({ maxLength: 256 })),
+            limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
+            cursor: Type.Optional(
+              Type.String({ maxLength: 200, description: 'next_cursor of the page before' }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: CallListSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+    },
+    async (request) => {
+      const { limit, cursor, sip_call_id, ...filter } = request.query;
+      if (sip_call_id !== undefined) {
+        const id = await store.idOfSipCallId(sip_call_id);
+        const call = id === undefined ? undefined : await store.get(id);
+        return { items: call === undefined ? [] : [callView(call)], next_cursor: null };
+      }
+      try {
+        const page = await store.list(filter, limit, cursor);
+        return { items: page.items.map(callView), next_cursor: page.next_cursor };
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        throw new Problem('validation_failed', 'querystring.cursor is not one that this list handed out');
+      }
+    },
+  );
+
+  app.get(
+    '/v1/calls/:id',
+    {
+      config: { scope: 'read' },
+      schema: {
+        summary: 'One call with its timeline',
+        tags: ['calls'],
+        security,
+        params: IdParams,
+        response: { 200: CallSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+    },
+    async (request) => {
+      const call = await store.get(await resolve(request.params.id));
+      if (call === undefined) throw new Problem('call_not_found', `there is no call ${request.params.id}`);
+      return callView(call);
+    },
+  );
+
+  app.post(
+    '/v1/calls/:id/hangup',
+    {
+      config: { scope: 'control' },
+      schema: {
+        summary: 'End an answered call; answers when the wire has',
+        tags: ['calls'],
+        security,
+        params: IdParams,
+        body: Type.Optional(
+          Type.Object(
+            {
+              reason: Type.Optional(
+                Type.String({ minLength: 1, maxLength: 200, description: 'Goes into the Reason header' }),
+              ),
+            },
+            { additionalProperties: false },
+          ),
+        ),
+        response: { 200: HangupResultSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+    },
+    async (request) => {
+      const started = performance.now();
+      const seconds = () => (performance.now() - started) / 1000;
+      const id = await resolve(request.params.id);
+      try {
+        const result = await hangup.hangup(id, { by: request.tokenName, reason: request.body?.reason });
+        hangupDone(result.outcome, seconds());
+        request.log.info({ call_id: id, token: request.tokenName, ...result }, 'hangup');
+        return result;
+      } catch (error) {
+        hangupDone('refused', seconds());
+        throw error;
+      }
+    },
+  );
+};

@@ -1,0 +1,93 @@
+import Type from 'typebox';
+
+const Time = (description: string) =>
+  Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+    description: `${description}, ISO 8601 UTC with milliseconds`,
+  });
+const Text = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
+
+export const CallStateSchema = Type.Enum(['routing', 'ringing', 'answered', 'ended'], {
+  description: "The call's state",
+});
+export const DirectionSchema = Type.Enum(['inbound', 'outbound'], {
+  description: 'inbound: carrier to Retell; outbound: Retell to carrier',
+});
+const LegSchema = Type.Enum(['carrier', 'retell']);
+
+export const CallSchema = Type.Object(
+  {
+    id: Type.String({ description: 'Our id of the call; Retell gets it as X-Call-Ref' }),
+    state: CallStateSchema,
+    direction: DirectionSchema,
+    carrier: Text('Name of the carrier'),
+    gateway: Text('SIP URI of the gateway that took the call'),
+    node: Type.String({ description: 'Kamailio node that carries the call' }),
+    number: Text('The configured number that was dialled; null where it is none of ours'),
+    from: Text("The caller's number, as the carrier sent it"),
+    to: Text('The dialled number, as the carrier sent it'),
+    sip_call_id: Text('SIP Call-ID, the same on both legs'),
+    retell_call_id: Text("Retell's id of the call"),
+    agent_id: Text("Retell's id of the agent"),
+    created_at: Time('When the INVITE came'),
+    ringing_at: Time('When the first 18x came'),
+    answered_at: Time('When the 200 came'),
+    ended_at: Time('When the call ended'),
+    ended_by: Type.Union(
+      [Type.Enum(['carrier', 'retell', 'api', 'function', 'timeout', 'reaper', 'failure']), Type.Null()],
+      { description: 'Who ended it' },
+    ),
+    sip_status: Type.Union([Type.Integer(), Type.Null()], {
+      description: "Final status of the call's INVITE",
+    }),
+    reason: Text('Why it failed, where we know'),
+    retell_disconnection_reason: Text("Retell's disconnection_reason"),
+    transfers: Type.Array(Type.Unknown(), { description: 'Transfers of this call' }),
+    timeline: Type.Array(
+      Type.Object(
+        { at: Type.String({ format: 'date-time' }), type: Type.String() },
+        { additionalProperties: true },
+      ),
+      { description: 'What happened, in order' },
+    ),
+  },
+  { $id: 'Call' },
+);
+
+export const CallListSchema = Type.Object(
+  {
+    items: Type.Array(CallSchema),
+    next_cursor: Text('Pass it as cursor for the next page; null on the last one'),
+  },
+  { $id: 'CallList' },
+);
+
+export const HangupResultSchema = Type.Object(
+  {
+    outcome: Type.Enum(['ended', 'already_ended', 'partial', 'failed'], {
+      description:
+        'ended: both legs answered their BYE; partial: one did; failed: none did or none was sent; already_ended: the call had ended before',
+    }),
+    legs: Type.Array(
+      Type.Object({
+        leg: LegSchema,
+        method: Text('Request that ended the leg; null where none was sent'),
+        status: Type.Union([Type.Integer(), Type.Literal('timeout'), Type.Null()], {
+          description: 'Status of the reply; timeout where none came; null where no request was sent',
+        }),
+      }),
+    ),
+  },
+  { $id: 'HangupResult' },
+);
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    code: Type.String({ description: 'Stable code, see docs/reference/errors.md' }),
+    instance: Type.String({ description: 'Id of the request, as in the log and in X-Request-Id' }),
+  },
+  { $id: 'Problem', additionalProperties: true },
+);

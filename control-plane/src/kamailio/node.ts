@@ -1,0 +1,91 @@
+import { KamailioError } from './errors.js';
+import type { RpcClient } from './rpc-client.js';
+
+/**
+ * Kamailio's states of a dialog (modules/dialog/dlg_hash.h): 1 unconfirmed, 2 early, 3 confirmed without
+ * ACK, 4 confirmed, 5 deleted.
+ */
+export type DialogState = 1 | 2 | 3 | 4 | 5;
+
+/** A dialog as far as commands need it. */
+export interface Dialog {
+  h_entry: number;
+  h_id: number;
+  state: DialogState;
+}
+
+/** The commands of one Kamailio node that the control plane uses, typed. */
+export class KamailioNode {
+  constructor(readonly rpc: RpcClient) {}
+
+  get name(): string {
+    return this.rpc.node;
+  }
+
+  /** Kamailio's version line, e.g. `kamailio 5.6.3 (x86_64/linux)`. */
+  async version(): Promise<string> {
+    return String(await this.rpc.call('core.version')).trim();
+  }
+
+  /**
+   * The dialog with this Call-ID, or undefined where Kamailio has none. An unknown Call-ID is no fault to
+   * Kamailio: it answers with an empty result.
+   *
+   * @throws KamailioError
+   */
+  async dialog(sipCallId: string): Promise<Dialog | undefined> {
+    const result = await this.rpc.call('dlg.dlg_list', [sipCallId]);
+    if (typeof result !== 'object' || result === null || Object.keys(result).length === 0) return undefined;
+    const { h_entry, h_id, state } = result as Record<string, unknown>;
+    if (typeof h_entry !== 'number' || typeof h_id !== 'number' || typeof state !== 'number') {
+      throw new KamailioError(
+        'KAMAILIO_PROTOCOL',
+        this.name,
+        'dlg.dlg_list',
+        'a dialog without h_entry, h_id or state',
+      );
+    }
+    return { h_entry, h_id, state: state as DialogState };
+  }
+
+  /**
+   * Hands a BYE for each leg of a confirmed dialog to the transaction layer. The answer proves nothing
+   * about the wire, and for an early dialog it is the same while nothing is sent (kamailio.md B): look at
+   * the dialog's state first, and at the events of the two BYEs afterwards.
+   *
+   * @param endedBy what the `ended` event will name as the reason
+   * @param reason the Reason header (RFC 3326), or undefined for none
+   * @returns false where the dialog is gone already
+   * @throws KamailioError
+   */
+  async endDialog(sipCallId: string, dialog: Dialog, endedBy: string, reason?: string): Promise<boolean> {
+    await this.rpc.call('htable.sets', ['ending', sipCallId, endedBy]);
+    const headers = reason === undefined ? [] : [`Reason: ${reason}\r\n`];
+    try {
+      await this.rpc.call('dlg.end_dlg', [dialog.h_entry, dialog.h_id, ...headers]);
+      return true;
+    } catch (error) {
+      if (error instanceof KamailioError && error.faultCode === 404) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Statistics by full name, e.g. `dialog.active_dialogs` -> 12.
+   *
+   * @param groups such as `dialog:`, `shmem:`, `script:`
+   * @throws KamailioError
+   */
+  async statistics(groups: readonly string[]): Promise<Map<string, number>> {
+    const result = await this.rpc.call('stats.fetch', groups);
+    return new Map(
+      Object.entries(result as Record<string, string>).map(([name, value]) => [name, Number(value)]),
+    );
+  }
+
+  /** Events that wait in Kamailio's queue for Redis. @throws KamailioError */
+  async queuedEvents(): Promise<number> {
+    const result = await this.rpc.call('mqueue.get_size', ['events']);
+    return Number((result as { size?: unknown }).size);
+  }
+}

@@ -1,0 +1,166 @@
+import { Pool } from 'undici';
+import { Breaker, type BreakerOptions } from './breaker.js';
+import { KamailioError, type KamailioErrorCode } from './errors.js';
+
+export interface RpcClientOptions {
+  /** The node's name, for errors and metrics. */
+  node: string;
+  /** Where the node takes JSON-RPC, e.g. http://127.0.0.1:8088/RPC. */
+  url: string;
+  /** The bearer token that the node expects. */
+  token: string;
+  /** Longest wait for one answer, in ms. Default 1,500. */
+  deadlineMs?: number;
+  /** Connections kept open; each occupies at most one of the node's RPC workers. Default 3. */
+  connections?: number;
+  breaker?: BreakerOptions;
+  /** Told of every call: method, outcome (`ok` or an error's code) and how long it took in seconds. */
+  observe?: (method: string, outcome: 'ok' | KamailioErrorCode, seconds: number) => void;
+}
+
+/** One value of an RPC's positional parameters. Numbers must be numbers, strings strings (facts: Kamailio does not convert). */
+export type RpcParam = string | number;
+
+/**
+ * JSON-RPC 2.0 over HTTP to one Kamailio node, with a deadline for every call, typed errors, kept-alive
+ * connections and a circuit breaker.
+ *
+ * Kamailio answers 200 and an empty result to requests whose envelope it does not like, so the envelope
+ * is always exact, and an answer counts only when it carries the id of its request.
+ */
+export class RpcClient {
+  readonly node: string;
+  readonly #pool: Pool;
+  readonly #path: string;
+  readonly #token: string;
+  readonly #deadlineMs: number;
+  readonly #breaker: Breaker;
+  readonly #observe: NonNullable<RpcClientOptions['observe']>;
+  #lastId = 0;
+
+  constructor(options: RpcClientOptions) {
+    const url = new URL(options.url);
+    this.node = options.node;
+    this.#path = url.pathname;
+    this.#token = options.token;
+    this.#deadlineMs = options.deadlineMs ?? 1500;
+    this.#breaker = new Breaker(options.breaker);
+    this.#observe = options.observe ?? (() => {});
+    this.#pool = new Pool(url.origin, {
+      connections: options.connections ?? 3,
+      pipelining: 1,
+      keepAliveTimeout: 60_000,
+      connect: { timeout: this.#deadlineMs },
+    });
+  }
+
+  get breakerState(): 'closed' | 'open' {
+    return this.#breaker.state;
+  }
+
+  /**
+   * Calls `method` and returns its result.
+   *
+   * @param deadlineMs longest wait for this call, in ms; default that of the client
+   * @throws KamailioError
+   */
+  async call(
+    method: string,
+    params: readonly RpcParam[] = [],
+    deadlineMs = this.#deadlineMs,
+  ): Promise<unknown> {
+    if (!this.#breaker.admits()) {
+      this.#observe(method, 'KAMAILIO_BREAKER_OPEN', 0);
+      throw new KamailioError('KAMAILIO_BREAKER_OPEN', this.node, method, 'not asked, it failed repeatedly');
+    }
+    const started = performance.now();
+    try {
+      const result = await this.#exchange(method, params, deadlineMs);
+      this.#breaker.succeeded();
+      this.#observe(method, 'ok', (performance.now() - started) / 1000);
+      return result;
+    } catch (error) {
+      if (error instanceof KamailioError) {
+        if (error.nodeIsDown) this.#breaker.failed();
+        else this.#breaker.succeeded();
+        this.#observe(method, error.code, (performance.now() - started) / 1000);
+      }
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #exchange(method: string, params: readonly RpcParam[], deadlineMs: number): Promise<unknown> {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const signal = AbortSignal.timeout(deadlineMs);
+    let status: number;
+    let text: string;
+    try {
+      const response = await this.#pool.request({
+        method: 'POST',
+        path: this.#path,
+        headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ jsonrpc: '2.0', id, method, params }),
+        signal,
+      });
+      status = response.statusCode;
+      text = await response.body.text();
+    } catch (error) {
+      if (signal.aborted) {
+        throw new KamailioError('KAMAILIO_TIMEOUT', this.node, method, `no answer in ${deadlineMs} ms`);
+      }
+      const detail = error instanceof Error ? error.message : String(error);
+      throw new KamailioError('KAMAILIO_UNREACHABLE', this.node, method, detail);
+    }
+    return this.#result(method, id, status, text);
+  }
+
+  #result(method: string, id: number, status: number, text: string): unknown {
+    const reply = parseReply(text);
+    if (reply === undefined) {
+      throw new KamailioError(
+        'KAMAILIO_PROTOCOL',
+        this.node,
+        method,
+        `HTTP ${status} without a JSON-RPC reply`,
+      );
+    }
+    if (reply.error !== undefined) {
+      const { code, message } = reply.error;
+      throw new KamailioError('KAMAILIO_FAULT', this.node, method, `${code} ${message}`, code);
+    }
+    if (status !== 200 || reply.id !== id || !('result' in reply)) {
+      throw new KamailioError(
+        'KAMAILIO_PROTOCOL',
+        this.node,
+        method,
+        `HTTP ${status} with a reply that is not one to this request`,
+      );
+    }
+    return reply.result;
+  }
+}
+
+interface Reply {
+  id?: unknown;
+  result?: unknown;
+  error?: { code: number; message: string };
+}
+
+function parseReply(text: string): Reply | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null || !('jsonrpc' in value)) return undefined;
+  const { error } = value as { error?: unknown };
+  if (error === undefined) return value as Reply;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  return { error: { code: Number(code), message: String(message) } };
+}

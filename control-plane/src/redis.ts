@@ -1,0 +1,36 @@
+import { Redis } from 'ioredis';
+
+/** Told of a connection's errors; ioredis reconnects by itself. */
+export type RedisWarn = (detail: Record<string, unknown>, message: string) => void;
+
+/** Reconnects at once, then ever more slowly, at most every second. */
+const retryStrategy = (attempt: number): number => Math.min(50 * attempt, 1000);
+
+/**
+ * A connection for commands that somebody waits for: where Redis is away they fail within `timeoutMs`
+ * instead of piling up.
+ */
+export function connectRedis(url: string, warn: RedisWarn, timeoutMs = 2000): Redis {
+  const redis = new Redis(url, {
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    connectTimeout: timeoutMs,
+    lazyConnect: true,
+    retryStrategy,
+  });
+  redis.on('error', (error) => warn({ err: error }, 'Redis connection failed'));
+  return redis;
+}
+
+/** A connection that waits for Redis as long as it takes: blocking reads and subscriptions. */
+export function connectPatientRedis(url: string, warn: RedisWarn): Redis {
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: null,
+    connectTimeout: 2000,
+    lazyConnect: true,
+    retryStrategy,
+  });
+  redis.on('error', (error) => warn({ err: error }, 'Redis connection failed'));
+  return redis;
+}

@@ -1,0 +1,30 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Pause between two looks, in ms. */
+const POLL_MS = 20;
+
+/**
+ * Looks again and again until `probe` gives something other than undefined, null or false.
+ *
+ * @param what what is awaited, for the error
+ * @param timeoutMs longest wait, in ms
+ * @throws Error that says what was awaited, and the last error of the probe
+ */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
+  timeoutMs = 10_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  let trouble = '';
+  for (;;) {
+    try {
+      const found = await probe();
+      if (found !== undefined && found !== null && found !== false) return found;
+    } catch (error) {
+      trouble = `; last error: ${error instanceof Error ? error.message : error}`;
+    }
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}${trouble}`);
+    await delay(POLL_MS);
+  }
+}

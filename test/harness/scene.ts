@@ -1,0 +1,80 @@
+import { eventually } from './await.js';
+import { type IncomingCall, type OutgoingCall, SipPeer } from './sip-peer.js';
+import { CARRIER_HOST, NUMBER, RETELL_HOST, type Stack, type StackOptions, startStack, type TestLike } from './stack.js';
+
+/** A stack between a scripted carrier and a scripted Retell. */
+export interface Scene {
+  stack: Stack;
+  carrier: SipPeer;
+  retell: SipPeer;
+}
+
+export interface SceneOptions extends Omit<StackOptions, 'gateways'> {
+  transport?: 'udp' | 'tcp';
+  /** Retell's gateways, where they are not the one scripted peer. */
+  gateways?: (retell: SipPeer) => StackOptions['gateways'];
+}
+
+/** Starts both peers and a stack between them, for one test. */
+export async function startScene(t: TestLike, options: SceneOptions = {}): Promise<Scene> {
+  const { transport = 'udp', gateways, ...stackOptions } = options;
+  const carrier = await startPeer(t, { host: CARRIER_HOST, transport });
+  const retell = await startPeer(t, { host: RETELL_HOST, transport });
+  const uri = `sip:${retell.host}:${retell.port};transport=${transport}`;
+  const stack = await startStack(t, { gateways: gateways?.(retell) ?? [{ uri }], ...stackOptions });
+  return { stack, carrier, retell };
+}
+
+/** A scripted peer that stops when the test ends. */
+export async function startPeer(t: TestLike, options: Parameters<typeof SipPeer.start>[0]): Promise<SipPeer> {
+  const peer = await SipPeer.start(options);
+  t.teardown(() => peer.stop());
+  return peer;
+}
+
+/** The carrier dials a number at the proxy. */
+export function dial({ stack, carrier }: Scene, number = NUMBER, headers: [string, string][] = []): OutgoingCall {
+  return carrier.invite({
+    to: `sip:${number}@${stack.sip.host}:${stack.sip.port}`,
+    from: carrier.uri('+14155550123'),
+    via: { ...stack.sip, transport: carrier.transport },
+    headers,
+  });
+}
+
+/** Both ends of a call, and its record once it is in the given state. */
+export interface Established {
+  caller: OutgoingCall;
+  callee: IncomingCall;
+  record: Awaited<ReturnType<typeof recordOf>>;
+}
+
+/** A call that Retell has answered and the carrier has acknowledged. */
+export async function establish(scene: Scene, number = NUMBER): Promise<Established> {
+  const arrived = new Promise<IncomingCall>((resolve) => {
+    scene.retell.onInvite = resolve;
+  });
+  const caller = dial(scene, number);
+  const callee = await arrived;
+  callee.ring();
+  callee.answer();
+  await caller.answered();
+  await callee.acked;
+  return { caller, callee, record: await recordOf(scene.stack, caller.callId, 'answered') };
+}
+
+/** The call's record once it is in this state. */
+export async function recordOf(stack: Stack, callId: string, state: string) {
+  return eventually(`the record of ${callId} in state ${state}`, async () => {
+    const { status, body } = await stack.api.get(`/v1/calls/sip:${encodeURIComponent(callId)}`);
+    return status === 200 && body.state === state ? body : undefined;
+  });
+}
+
+/** Waits until Kamailio has no dialog left that is confirmed or early. */
+export async function noDialogLeft({ rpc }: Stack): Promise<void> {
+  await eventually('no dialog left in Kamailio', async () => {
+    const statistics = (await rpc.call('stats.fetch', ['dialog:'])) as Record<string, string>;
+    return statistics['dialog.active_dialogs'] === '0' && statistics['dialog.early_dialogs'] === '0';
+  });
+}

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { stringify } from 'yaml';
+import { freePort } from '../../control-plane/src/cli/ports.js';
+import { ManagedProcess } from '../../control-plane/src/cli/process.js';
+import {
+  controlPlaneProcess,
+  kamailioProcess,
+  redisProcess,
+} from '../../control-plane/src/cli/processes.js';
+import { parseConfig } from '../../control-plane/src/config/load.js';
+import type { Config } from '../../control-plane/src/config/schema.js';
+import { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
+import { createLogger } from '../../control-plane/src/log.js';
+import { type ControlPlane, startControlPlane } from '../../control-plane/src/main.js';
+import { ApiClient } from './api-client.js';
+
+/** What the harness needs of a tap test. */
+export interface TestLike {
+  teardown(fn: () => unknown): void;
+  comment(...args: unknown[]): void;
+}
+
+/** Loopback addresses of the two sides: Kamailio tells them apart by their source. */
+export const CARRIER_HOST = '127.0.0.2';
+export const RETELL_HOST = '127.0.0.3';
+export const NUMBER = '+14155550100';
+const HOST = '127.0.0.1';
+
+export interface StackOptions {
+  /** SIP URIs of Retell's gateways. */
+  gateways: { uri: string; weight?: number; priority?: number }[];
+  /** Merged into the configuration, section by section. */
+  config?: Record<string, Record<string, unknown>>;
+  /** Whether the control plane runs in this process (default), in one of its own, or not at all. */
+  controlPlane?: 'inside' | 'process' | 'none';
+}
+
+/** Redis, Kamailio and the control plane on free ports, for one test. */
+export interface Stack {
+  config: Config;
+  /** Where Kamailio takes SIP. */
+  sip: { host: string; port: number };
+  api: ApiClient;
+  redis: Redis;
+  redisUrl: string;
+  rpc: RpcClient;
+  rpcToken: string;
+  parts: { redis: ManagedProcess; kamailio: ManagedProcess; controlPlane: ManagedProcess | undefined };
+  /** Kamailio's last lines of log. */
+  kamailioLog: string[];
+}
+
+/**
+ * Starts a stack and stops it when the test ends, however it ends: nothing is left behind.
+ *
+ * @throws SupervisorError where a part does not come up
+ */
+export async function startStack(t: TestLike, options: StackOptions): Promise<Stack> {
+  const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-test-'));
+  t.teardown(() => rm(directory, { recursive: true, force: true }));
+
+  const [sipPort, rpcPort, apiPort, redisPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const redisUrl = `redis://${HOST}:${redisPort}`;
+  const rpcToken = randomBytes(16).toString('hex');
+  const tokens = Object.fromEntries(['all', 'reader'].map((name) => [name, randomBytes(16).toString('hex')]));
+  const text = stringify({
+    sip: { listen: [`udp:${HOST}:${sipPort}`, `tcp:${HOST}:${sipPort}`], workers: 4, ...options.config?.sip },
+    retell: { gateways: options.gateways, networks: [RETELL_HOST], ...options.config?.retell },
+    numbers: [{ number: NUMBER }],
+    carriers: [{ name: 'acme', networks: [CARRIER_HOST] }],
+    calls: { hangup_timeout_ms: 3000, ...options.config?.calls },
+    api: {
+      listen: `${HOST}:${apiPort}`,
+      tokens: [
+        { name: 'all', token: tokens.all, scopes: ['read', 'control', 'admin'] },
+        { name: 'reader', token: tokens.reader, scopes: ['read'] },
+      ],
+    },
+    redis: { url: redisUrl },
+    kamailio: { nodes: [{ name: 'node1', rpc_url: `http://${HOST}:${rpcPort}/RPC`, rpc_token: rpcToken }], shared_memory_mb: 64 },
+    log: { level: 'warn' },
+  });
+  const config = parseConfig(text, {});
+  const configFile = join(directory, 'config.yaml');
+  await writeFile(configFile, text);
+
+  const kamailioLog: string[] = [];
+  const redisSpec = await redisProcess({ directory: join(directory, 'redis'), host: HOST, port: redisPort });
+  const redisPart = await startPart(t, new ManagedProcess(redisSpec, () => {}));
+  const kamailioSpec = await kamailioProcess({ config, node: 'node1', directory: join(directory, 'kamailio'), redisUrl, rpcToken });
+  const kamailio = await startPart(
+    t,
+    new ManagedProcess(kamailioSpec, (line) => {
+      kamailioLog.push(line);
+      if (kamailioLog.length > 200) kamailioLog.shift();
+    }),
+  );
+
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
+  redis.on('error', () => {});
+  t.teardown(() => redis.disconnect());
+  const rpc = new RpcClient({ node: 'node1', url: `http://${HOST}:${rpcPort}/RPC`, token: rpcToken });
+  t.teardown(() => rpc.close());
+
+  let controlPlane: ManagedProcess | undefined;
+  if (options.controlPlane === 'process') {
+    const spec = controlPlaneProcess({ configFile, apiListen: config.api.listen, redisUrl, rpcToken });
+    controlPlane = await startPart(t, new ManagedProcess(spec, (line) => t.comment(line)));
+  } else if (options.controlPlane !== 'none') {
+    const inside: ControlPlane = await startControlPlane({ config, redisUrl, rpcToken, log: createLogger('silent') });
+    t.teardown(() => inside.stop());
+  }
+  return {
+    config,
+    sip: { host: HOST, port: sipPort },
+    api: new ApiClient(`http://${config.api.listen}`, tokens),
+    redis,
+    redisUrl,
+    rpc,
+    rpcToken,
+    parts: { redis: redisPart, kamailio, controlPlane },
+    kamailioLog,
+  };
+}
+
+async function startPart(t: TestLike, part: ManagedProcess): Promise<ManagedProcess> {
+  t.teardown(() => part.stop());
+  await part.start();
+  return part;
+}

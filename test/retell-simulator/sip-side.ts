@@ -1,0 +1,176 @@
+import { type Header, type IncomingCall, type SipCall, SipPeer } from '../harness/sip-peer.js';
+import { later } from '../harness/sip-transaction.js';
+import { parseNameAddr, parseUri } from '../harness/sip-values.js';
+import { customSipHeaders, type NumberBehaviour, type Numbers, type SimulatorOptions } from './behaviour.js';
+import type { CallEntry, Calls } from './calls.js';
+import { dial } from './outbound.js';
+import type { WebhookSender } from './webhooks.js';
+
+const PORT_ATTEMPTS = 20;
+/** RFC 3261 13.3.1.4: without an ACK the call is given up after 64 T1. */
+const ACK_TIMEOUT_MS = 32_000;
+/** Retell's documents do not say how a rejected call is refused. */
+const REJECTED = 403;
+
+export interface SipSideParts {
+  readonly options: SimulatorOptions;
+  readonly calls: Calls;
+  readonly numbers: Numbers;
+  readonly webhooks: WebhookSender;
+}
+
+/** What the inbound-call webhook may answer (retell.md 5.4). */
+interface InboundAnswer {
+  call_inbound?: {
+    reject?: boolean;
+    override_agent_id?: string;
+    dynamic_variables?: Record<string, string>;
+    metadata?: Record<string, unknown>;
+  };
+}
+
+/** Retell's SIP: UDP and TCP on one port number. */
+export class SipSide {
+  readonly udp: SipPeer;
+  readonly tcp: SipPeer;
+  readonly #parts: SipSideParts;
+
+  private constructor(peers: { udp: SipPeer; tcp: SipPeer }, parts: SipSideParts) {
+    this.udp = peers.udp;
+    this.tcp = peers.tcp;
+    this.#parts = parts;
+    for (const peer of [this.udp, this.tcp]) peer.onInvite = (call) => this.#receive(call);
+  }
+
+  /** @throws the system error if the port is taken. */
+  static async start(parts: SipSideParts): Promise<SipSide> {
+    const { host = '127.0.0.1', sipPort = 0, trace = false } = parts.options;
+    return new SipSide(await bindBoth({ host, port: sipPort, trace }), parts);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.udp.stop(), this.tcp.stop()]);
+  }
+
+  /** Sends the INVITE of an outbound call to the termination URI. */
+  dial(entry: CallEntry, headers: Record<string, string>): void {
+    const { options, numbers, calls } = this.#parts;
+    const behaviour = numbers.find(entry.call.to_number);
+    void dial({ udp: this.udp, tcp: this.tcp, options, calls }, entry, headers).then((call) => {
+      if (call) this.#established(call, entry, behaviour);
+    });
+  }
+
+  /** Ends a call from Retell's side: it is over here whatever becomes of the BYE. */
+  hangUp(entry: CallEntry, reason: string): void {
+    const call = entry.sip;
+    this.#parts.calls.ended(entry, reason);
+    // A far end whose Contact leads nowhere cannot be told.
+    call?.bye().catch(() => undefined);
+  }
+
+  /** Transfers a call by REFER and waits for its NOTIFY (retell.md 4.2); resolves with the last status heard. */
+  async transfer(entry: CallEntry, to: string, headers: readonly Header[], timeoutMs: number): Promise<number> {
+    const call = entry.sip;
+    if (!call) throw new Error(`call ${entry.call.call_id} is not up`);
+    const answer = await call.request('REFER', { headers: [['Refer-To', to], ...headers] });
+    let status = answer.status;
+    while (status < 300 && status !== 200) {
+      const notify = await call.next('NOTIFY', timeoutMs).catch(() => undefined);
+      if (!notify) return 408;
+      status = Number(/^SIP\/2\.0 (\d{3})/.exec(notify.message.body)?.[1] ?? 500);
+    }
+    return answer.status >= 300 ? answer.status : status;
+  }
+
+  #receive(call: IncomingCall): void {
+    const { calls, numbers } = this.#parts;
+    const dialled = userOf(call.message.requestUri);
+    const registered = calls.get(dialled);
+    const behaviour = numbers.find(dialled, ...(registered ? [registered.call.to_number] : []));
+    if (behaviour.silent) return;
+    call.ring(100);
+    if (behaviour.refuse !== null) {
+      const { refuse } = behaviour;
+      schedule(call, behaviour.refuse_after_ms, () => call.refuse(refuse));
+    } else if (dialled.startsWith('call_')) {
+      const entry = calls.claim(dialled);
+      if (!entry) call.refuse(404);
+      else this.#accept(call, this.#withHeaders(entry, call), behaviour);
+    } else {
+      void this.#receiveNumber(call, dialled, behaviour);
+    }
+  }
+
+  /** A call to an imported number: the inbound webhook may choose the agent or reject it. */
+  async #receiveNumber(call: IncomingCall, dialled: string, behaviour: NumberBehaviour): Promise<void> {
+    const { calls, webhooks, options } = this.#parts;
+    const entry = this.#withHeaders(
+      calls.create({
+        agent_id: options.inboundAgent ?? 'agent_simulated',
+        direction: 'inbound',
+        from_number: userOf(parseNameAddr(call.message.get('from') ?? '').uri),
+        to_number: dialled,
+      }),
+      call,
+    );
+    const { inbound_url } = webhooks.behaviour;
+    if (inbound_url !== '') {
+      const answer = await webhooks.ask('call_inbound', entry.call.call_id, inbound_url, inboundPayload(entry));
+      const { reject, override_agent_id, dynamic_variables, metadata } =
+        (answer as InboundAnswer | undefined)?.call_inbound ?? {};
+      if (reject === true || call.status >= 200) {
+        calls.forget(entry);
+        if (call.status < 200) call.refuse(REJECTED);
+        return;
+      }
+      if (override_agent_id) entry.call.agent_id = override_agent_id;
+      if (metadata) entry.call.metadata = metadata;
+      Object.assign(entry.call.retell_llm_dynamic_variables ?? {}, dynamic_variables);
+    }
+    this.#accept(call, entry, behaviour);
+  }
+
+  #accept(call: IncomingCall, entry: CallEntry, behaviour: NumberBehaviour): void {
+    const { calls } = this.#parts;
+    entry.sip = call;
+    const { ring_after_ms, answer_after_ms } = behaviour;
+    if (ring_after_ms !== null) schedule(call, ring_after_ms, () => call.ring(180));
+    if (answer_after_ms !== null) {
+      schedule(call, answer_after_ms, () => {
+        call.answer();
+        const given = later(ACK_TIMEOUT_MS, () => this.hangUp(entry, 'error_user_not_joined'));
+        void call.acked.then(() => {
+          clearTimeout(given);
+          this.#established(call, entry, behaviour);
+        });
+      });
+    }
+    void call.ended.then((by) => {
+      if (by !== 'failed') return;
+      if (entry.call.direction === 'inbound' && entry.webhook === NO_RECORD) calls.forget(entry);
+      else calls.ended(entry, 'error_user_not_joined');
+    });
+  }
+
+  #established(call: SipCall, entry: CallEntry, behaviour: NumberBehaviour): void {
+    const { calls } = this.#parts;
+    entry.sip = call;
+    const { bye_answer, bye_after_ms } = behaviour;
+    if (bye_answer === 'ignore') call.on('BYE', () => undefined);
+    else if (bye_answer !== 200) call.on('BYE', (bye) => bye.reply(bye_answer));
+    calls.connected(entry);
+    void call.ended.then((by) => {
+      if (by === 'remote') calls.ended(entry, 'user_hangup');
+    });
+    if (bye_after_ms !== null) later(bye_after_ms, () => this.hangUp(entry, 'agent_hangup'));
+  }
+
+  #withHeaders(entry: CallEntry, call: IncomingCall): CallEntry {
+    const headers = customSipHeaders(call.message.headers, this.#parts.options.headerNames ?? 'prefixed');
+    entry.call.custom_sip_headers = headers;
+    // What was set on purpose wins over the headers.
+    entry.call.retell_llm_dynamic_variables = { ...headers, ...entry.call.retell_llm_dynamic_variables };
+    return entry;
+  }
+}

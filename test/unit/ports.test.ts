@@ -1,0 +1,97 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import t, { type Test } from 'tap';
+import { assertPortFree, freePort, PortError } from '../../control-plane/src/cli/ports.js';
+
+const host = '127.0.0.1';
+const thisProcess = `node (pid ${process.pid})`;
+
+/** Listens on TCP for the length of the test. */
+async function takeTcp(test: Test, address: string, port: number): Promise<number> {
+  const server = createServer().listen(port, address);
+  test.teardown(() => server.close());
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+/** Binds UDP for the length of the test, shared as Kamailio binds it. */
+async function takeUdp(test: Test, address: string, port: number): Promise<void> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true }).bind(port, address);
+  test.teardown(() => socket.close());
+  await once(socket, 'listening');
+}
+
+t.test('freePort gives a port that TCP and UDP can bind', async (t) => {
+  const port = await freePort();
+  t.equal(await takeTcp(t, host, port), port);
+  await t.resolves(takeUdp(t, host, port));
+});
+
+t.test('freePort never gives the same port twice', async (t) => {
+  const ports = await Promise.all(Array.from({ length: 50 }, () => freePort(host)));
+  t.equal(new Set(ports).size, ports.length);
+});
+
+t.test('freePort says so when the address is not of this machine', async (t) => {
+  await t.rejects(freePort('192.0.2.1'), {
+    name: 'PortError',
+    code: 'EADDRNOTAVAIL',
+    message: 'A free port needs 192.0.2.1, but that is no address of this machine',
+  });
+});
+
+t.test('assertPortFree accepts a free port for every transport and leaves it free', async (t) => {
+  const port = await freePort();
+  for (const transport of ['udp', 'tcp', 'tls', 'udp', 'tcp'] as const) {
+    await t.resolves(assertPortFree({ host, port, transport, what: 'Kamailio' }));
+  }
+});
+
+t.test('assertPortFree names who wants the port and who has it', async (t) => {
+  const port = await freePort();
+  await takeTcp(t, host, port);
+  await takeUdp(t, host, port);
+  for (const transport of ['udp', 'tcp', 'tls'] as const) {
+    await t.rejects(assertPortFree({ host, port, transport, what: 'Kamailio' }), {
+      code: 'EADDRINUSE',
+      message: `Kamailio needs ${transport} ${host}:${port}, but the port is taken by ${thisProcess}`,
+    });
+  }
+});
+
+t.test('assertPortFree sees a port that is taken on all addresses', async (t) => {
+  const port = await freePort();
+  await takeTcp(t, '0.0.0.0', port);
+  await t.rejects(assertPortFree({ host, port, transport: 'tcp', what: 'The API' }), {
+    message: `The API needs tcp ${host}:${port}, but the port is taken by ${thisProcess}`,
+  });
+});
+
+t.test('assertPortFree sees a port that is taken on one address when all are wanted', async (t) => {
+  const port = await freePort();
+  await takeTcp(t, host, port);
+  await t.rejects(assertPortFree({ host: '0.0.0.0', port, transport: 'tcp', what: 'The API' }), {
+    message: `The API needs tcp 0.0.0.0:${port}, but the port is taken by ${thisProcess}`,
+  });
+});
+
+t.test('assertPortFree tells TCP and UDP apart', async (t) => {
+  const port = await freePort();
+  await takeTcp(t, host, port);
+  await t.resolves(assertPortFree({ host, port, transport: 'udp', what: 'Kamailio' }));
+});
+
+t.test('assertPortFree tells a foreign address from a taken port', async (t) => {
+  const error = await assertPortFree({
+    host: '192.0.2.1',
+    port: 5060,
+    transport: 'udp',
+    what: 'Kamailio',
+  }).catch((error: unknown) => error);
+  t.ok(error instanceof PortError);
+  t.match(error, {
+    code: 'EADDRNOTAVAIL',
+    message: 'Kamailio needs udp 192.0.2.1:5060, but that is no address of this machine',
+  });
+});
