@@ -74,12 +74,6 @@ export class Mailbox<T> {
     for (const waiter of waiters) waiter.reject(new Error(`${why}; ${this.#received()}`));
   }
 
-  /** Forgets what was received. */
-  clear(): void {
-    this.#items = [];
-    this.#history = [];
-  }
-
   #received(): string {
     if (!this.#options.keep) return 'what was received is not kept (tracing is off)';
     if (this.#history.length === 0) return 'nothing was received';

@@ -1,6 +1,14 @@
 import { eventually } from './await.js';
 import { type IncomingCall, type OutgoingCall, SipPeer } from './sip-peer.js';
-import { CARRIER_HOST, NUMBER, RETELL_HOST, type Stack, type StackOptions, startStack, type TestLike } from './stack.js';
+import {
+  CARRIER_HOST,
+  NUMBER,
+  RETELL_HOST,
+  type Stack,
+  type StackOptions,
+  startStack,
+  type TestLike,
+} from './stack.js';
 
 /** A stack between a scripted carrier and a scripted Retell. */
 export interface Scene {
@@ -33,7 +41,11 @@ export async function startPeer(t: TestLike, options: Parameters<typeof SipPeer.
 }
 
 /** The carrier dials a number at the proxy. */
-export function dial({ stack, carrier }: Scene, number = NUMBER, headers: [string, string][] = []): OutgoingCall {
+export function dial(
+  { stack, carrier }: Scene,
+  number = NUMBER,
+  headers: [string, string][] = [],
+): OutgoingCall {
   return carrier.invite({
     to: `sip:${number}@${stack.sip.host}:${stack.sip.port}`,
     from: carrier.uri('+14155550123'),
@@ -57,6 +69,8 @@ export async function establish(scene: Scene, number = NUMBER): Promise<Establis
   const caller = dial(scene, number);
   const callee = await arrived;
   callee.ring();
+  // Sent back to back they may overtake each other in Kamailio's workers.
+  await caller.response(180);
   callee.answer();
   await caller.answered();
   await callee.acked;

@@ -5,6 +5,7 @@ import { IncomingRequest, type RequestHandler, type SipCall } from './sip-call.j
 import { IncomingCall } from './sip-incoming-call.js';
 import { parseMessage, SipMessage } from './sip-message.js';
 import { firstRequest, type InviteOptions, OutgoingCall } from './sip-outgoing-call.js';
+import type { OptionsPolicy, PeerBehaviour, PeerOptions } from './sip-peer-options.js';
 import { type Direction, SipTrace, type TraceEntry } from './sip-trace.js';
 import {
   ClientTransaction,
@@ -21,41 +22,9 @@ export type { IncomingRequest, RequestHandler, RequestOptions, SipCall } from '.
 export type { AnswerOptions, IncomingCall } from './sip-incoming-call.js';
 export type { Header, SipMessage } from './sip-message.js';
 export type { InviteOptions, OutgoingCall } from './sip-outgoing-call.js';
+export type { OptionsPolicy, PeerBehaviour, PeerOptions } from './sip-peer-options.js';
 export type { TraceEntry } from './sip-trace.js';
 export type { Remote, TransportKind } from './sip-transport.js';
-
-/** What to do with an OPTIONS outside a dialog: answer with a status, say nothing, or call a function. */
-export type OptionsPolicy = number | 'silent' | RequestHandler;
-
-export interface PeerBehaviour {
-  /** What to do with a new call; without it calls are refused with 480. */
-  onInvite?: (call: IncomingCall) => void;
-  /** Default: 200. */
-  onOptions?: OptionsPolicy;
-  /** Other requests outside a dialog; without it they are answered 405. */
-  onRequest?: RequestHandler;
-  /** Answer BYE, OPTIONS, INFO, UPDATE and NOTIFY in a dialog with 200. Default: true. */
-  autoAnswer?: boolean;
-}
-
-export interface PeerOptions {
-  readonly transport?: TransportKind;
-  /** Default: 127.0.0.1. */
-  readonly host?: string;
-  /** Default: 0, any free port. */
-  readonly port?: number;
-  readonly behaviour?: PeerBehaviour;
-  /** Keep every message for {@link SipPeer.trace} and {@link SipPeer.next}. Default: true; off for load. */
-  readonly trace?: boolean;
-  /** RFC 3261's T1 in milliseconds. Default: 500. */
-  readonly t1Ms?: number;
-  /** A request without any response fails with a made-up 408 after this. Default: 8000 ms. */
-  readonly timeoutMs?: number;
-  /** How long finished calls and transactions are remembered. Default: 32000 ms, 5000 ms with tracing off. */
-  readonly lingerMs?: number;
-  /** Where messages for a host go, for names that DNS does not know. */
-  readonly resolve?: (host: string, port: number) => Remote;
-}
 
 /** Which message is meant: a request's method, a response's status, or whatever the function accepts. */
 export type MessageFilter = string | number | ((message: SipMessage) => boolean);

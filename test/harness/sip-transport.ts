@@ -121,7 +121,9 @@ class TcpTransport implements Transport {
     const key = `${to.host}:${to.port}`;
     const open = this.#outgoing.get(key);
     if (open?.writable) return open;
-    const socket = connect({ host: to.host, port: to.port, noDelay: true });
+    // From this peer's own address, which is what the far end knows it by.
+    const { address: localAddress } = this.#server.address() as AddressInfo;
+    const socket = connect({ host: to.host, port: to.port, localAddress, noDelay: true });
     this.#outgoing.set(key, socket);
     socket.on('close', () => {
       if (this.#outgoing.get(key) === socket) this.#outgoing.delete(key);

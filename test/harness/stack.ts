@@ -5,18 +5,15 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { stringify } from 'yaml';
 import { freePort } from '../../control-plane/src/cli/ports.js';
-import { ManagedProcess } from '../../control-plane/src/cli/process.js';
-import {
-  controlPlaneProcess,
-  kamailioProcess,
-  redisProcess,
-} from '../../control-plane/src/cli/processes.js';
+
+import { controlPlaneProcess, kamailioProcess, redisProcess } from '../../control-plane/src/cli/processes.js';
 import { parseConfig } from '../../control-plane/src/config/load.js';
 import type { Config } from '../../control-plane/src/config/schema.js';
 import { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
 import { createLogger } from '../../control-plane/src/log.js';
 import { type ControlPlane, startControlPlane } from '../../control-plane/src/main.js';
 import { ApiClient } from './api-client.js';
+import { Part } from './part.js';
 
 /** What the harness needs of a tap test. */
 export interface TestLike {
@@ -49,7 +46,7 @@ export interface Stack {
   redisUrl: string;
   rpc: RpcClient;
   rpcToken: string;
-  parts: { redis: ManagedProcess; kamailio: ManagedProcess; controlPlane: ManagedProcess | undefined };
+  parts: { redis: Part; kamailio: Part; controlPlane: Part | undefined };
   /** Kamailio's last lines of log. */
   kamailioLog: string[];
 }
@@ -63,7 +60,12 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-test-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
 
-  const [sipPort, rpcPort, apiPort, redisPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
+  const [sipPort, rpcPort, apiPort, redisPort] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const redisUrl = `redis://${HOST}:${redisPort}`;
   const rpcToken = randomBytes(16).toString('hex');
   const tokens = Object.fromEntries(['all', 'reader'].map((name) => [name, randomBytes(16).toString('hex')]));
@@ -81,7 +83,10 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
       ],
     },
     redis: { url: redisUrl },
-    kamailio: { nodes: [{ name: 'node1', rpc_url: `http://${HOST}:${rpcPort}/RPC`, rpc_token: rpcToken }], shared_memory_mb: 64 },
+    kamailio: {
+      nodes: [{ name: 'node1', rpc_url: `http://${HOST}:${rpcPort}/RPC`, rpc_token: rpcToken }],
+      shared_memory_mb: 64,
+    },
     log: { level: 'warn' },
   });
   const config = parseConfig(text, {});
@@ -90,11 +95,17 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
 
   const kamailioLog: string[] = [];
   const redisSpec = await redisProcess({ directory: join(directory, 'redis'), host: HOST, port: redisPort });
-  const redisPart = await startPart(t, new ManagedProcess(redisSpec, () => {}));
-  const kamailioSpec = await kamailioProcess({ config, node: 'node1', directory: join(directory, 'kamailio'), redisUrl, rpcToken });
+  const redisPart = await startPart(t, new Part(redisSpec, () => {}));
+  const kamailioSpec = await kamailioProcess({
+    config,
+    node: 'node1',
+    directory: join(directory, 'kamailio'),
+    redisUrl,
+    rpcToken,
+  });
   const kamailio = await startPart(
     t,
-    new ManagedProcess(kamailioSpec, (line) => {
+    new Part(kamailioSpec, (line) => {
       kamailioLog.push(line);
       if (kamailioLog.length > 200) kamailioLog.shift();
     }),
@@ -106,12 +117,17 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   const rpc = new RpcClient({ node: 'node1', url: `http://${HOST}:${rpcPort}/RPC`, token: rpcToken });
   t.teardown(() => rpc.close());
 
-  let controlPlane: ManagedProcess | undefined;
+  let controlPlane: Part | undefined;
   if (options.controlPlane === 'process') {
     const spec = controlPlaneProcess({ configFile, apiListen: config.api.listen, redisUrl, rpcToken });
-    controlPlane = await startPart(t, new ManagedProcess(spec, (line) => t.comment(line)));
+    controlPlane = await startPart(t, new Part(spec, (line) => t.comment(line)));
   } else if (options.controlPlane !== 'none') {
-    const inside: ControlPlane = await startControlPlane({ config, redisUrl, rpcToken, log: createLogger('silent') });
+    const inside: ControlPlane = await startControlPlane({
+      config,
+      redisUrl,
+      rpcToken,
+      log: createLogger('silent'),
+    });
     t.teardown(() => inside.stop());
   }
   return {
@@ -127,7 +143,7 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   };
 }
 
-async function startPart(t: TestLike, part: ManagedProcess): Promise<ManagedProcess> {
+async function startPart(t: TestLike, part: Part): Promise<Part> {
   t.teardown(() => part.stop());
   await part.start();
   return part;

@@ -43,20 +43,23 @@ t.test('an X-Call-Ref that comes from a carrier never reaches Retell', async (t)
   await call.cancel();
 });
 
-t.test('a number dialled without + reaches Retell with it, in To as well, and the carrier sees its own To', async (t) => {
-  const scene = await startScene(t);
-  const { caller, callee } = await establish(scene, NUMBER.slice(1));
-  t.match(callee.message.get('to'), `sip:${NUMBER}@`);
-  const ok = await caller.response(200);
-  t.match(ok.get('to'), `sip:${NUMBER.slice(1)}@`);
+t.test(
+  'a number dialled without + reaches Retell with it, in To as well, and the carrier sees its own To',
+  async (t) => {
+    const scene = await startScene(t);
+    const { caller, callee } = await establish(scene, NUMBER.slice(1));
+    t.match(callee.message.get('to'), `sip:${NUMBER}@`);
+    const ok = await caller.response(200);
+    t.match(ok.get('to'), `sip:${NUMBER.slice(1)}@`);
 
-  const info = await caller.request('INFO');
-  t.equal(info.status, 200);
-  t.match((await callee.next('INFO')).message.get('to'), `sip:${NUMBER}@`);
-  const bye = await callee.bye();
-  t.equal(bye.status, 200);
-  t.match((await caller.next('BYE')).message.get('from'), `sip:${NUMBER.slice(1)}@`);
-});
+    const info = await caller.request('INFO');
+    t.equal(info.status, 200);
+    t.match((await callee.next('INFO')).message.get('to'), `sip:${NUMBER}@`);
+    const bye = await callee.bye();
+    t.equal(bye.status, 200);
+    t.match((await caller.next('BYE')).message.get('from'), `sip:${NUMBER.slice(1)}@`);
+  },
+);
 
 t.test("the carrier's BYE and Retell's BYE are told apart in ended_by", async (t) => {
   const scene = await startScene(t);
@@ -106,7 +109,10 @@ t.test('a number that is not configured gets 404 with a reason, and one record',
 t.test('a call through TCP on both sides is set up and ended', async (t) => {
   const scene = await startScene(t, { transport: 'tcp' });
   const { caller, callee } = await establish(scene);
-  t.match(callee.message.get('via'), 'SIP/2.0/TCP');
+  const own = `${scene.stack.sip.host}:${scene.stack.sip.port}`;
+  t.match(callee.message.get('via'), `SIP/2.0/TCP ${own}`);
+  for (const route of callee.message.list('record-route')) t.match(route, `<sip:${own};`);
+  t.equal((await callee.request('INFO')).status, 200, 'Retell reaches the carrier');
   t.equal((await caller.bye()).status, 200);
   await recordOf(scene.stack, caller.callId, 'ended');
 });

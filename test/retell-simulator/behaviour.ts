@@ -98,13 +98,13 @@ export interface SimulatorOptions {
   readonly webhookKey?: string;
   /** Where create-phone-call sends its INVITE: `host`, `host:port` or a SIP URI; TCP unless it says otherwise. */
   readonly terminationUri?: string;
-  /** Answers a 401 or 407 to that INVITE (RFC 8760 MD5). */
+  /** Answers a 401 or 407 to that INVITE (RFC 2617, MD5). */
   readonly digest?: { readonly username: string; readonly password: string };
   /** Agents that exist; any agent does if left out. */
   readonly agents?: readonly string[];
   /** The agent of calls to an imported number. Default: `agent_simulated`. */
   readonly inboundAgent?: string;
-  /** By dialled number, or by agent's call id; `*` changes the default. */
+  /** By dialled number or call id; `*` changes the default. */
   readonly numbers?: NumberBehaviours;
   readonly webhooks?: Partial<WebhookBehaviour>;
   readonly faults?: readonly Fault[];
@@ -192,6 +192,11 @@ export class Recent<T> {
   clear(): void {
     this.#items = [];
   }
+}
+
+/** Waits without keeping the process alive. */
+export async function pause(ms: number): Promise<void> {
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms).unref());
 }
 
 /** Headers that Retell hands to the agent (retell.md 1.7), named as it names them. */

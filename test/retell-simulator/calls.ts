@@ -47,6 +47,8 @@ export interface CallEntry {
   readonly call: CallObject;
   readonly createdAt: number;
   readonly webhook: WebhookOverride;
+  /** Made by register-phone-call, and so on record even if it never connects. */
+  readonly registered: boolean;
   sip: SipCall | undefined;
 }
 
@@ -104,13 +106,17 @@ export class Calls {
 
   /** A call that waits to be dialled (register-phone-call). */
   register(call: NewCall, webhook: WebhookOverride = {}): CallEntry {
-    const entry = this.create(call, webhook);
+    const entry = this.#add(call, webhook, true);
     this.#waiting.set(entry.call.call_id, entry);
     return entry;
   }
 
   /** A call that is being set up now. */
   create(call: NewCall, webhook: WebhookOverride = {}): CallEntry {
+    return this.#add(call, webhook, false);
+  }
+
+  #add(call: NewCall, webhook: WebhookOverride, registered: boolean): CallEntry {
     const entry: CallEntry = {
       call: {
         call_type: 'phone_call',
@@ -121,6 +127,7 @@ export class Calls {
       },
       createdAt: Date.now(),
       webhook,
+      registered,
       sip: undefined,
     };
     this.#calls.set(entry.call.call_id, entry);
@@ -136,7 +143,7 @@ export class Calls {
   }
 
   connected(entry: CallEntry): void {
-    if (entry.call.call_status !== 'registered') return;
+    if (entry.call.call_status !== 'registered' || !this.#knows(entry)) return;
     entry.call.call_status = 'ongoing';
     entry.call.start_timestamp = Date.now();
     entry.call.telephony_identifier = {};
@@ -146,7 +153,7 @@ export class Calls {
   /** Ends a call once; call_ended goes out, and call_analyzed after it. */
   ended(entry: CallEntry, reason: string): void {
     const { call } = entry;
-    if (OVER.has(call.call_status)) return;
+    if (OVER.has(call.call_status) || !this.#knows(entry)) return;
     call.call_status = NOT_CONNECTED.has(reason) ? 'not_connected' : BROKEN.test(reason) ? 'error' : 'ended';
     call.disconnection_reason = reason;
     if (call.start_timestamp !== undefined) describeConversation(call, call.start_timestamp);
@@ -177,6 +184,11 @@ export class Calls {
 
   stop(): void {
     clearInterval(this.#sweep);
+  }
+
+  /** False for a call that a reset made unknown. */
+  #knows(entry: CallEntry): boolean {
+    return this.#calls.get(entry.call.call_id) === entry;
   }
 
   #remember(callId: string): void {

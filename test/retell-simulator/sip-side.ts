@@ -53,11 +53,16 @@ export class SipSide {
   }
 
   /** Sends the INVITE of an outbound call to the termination URI. */
-  dial(entry: CallEntry, headers: Record<string, string>): void {
+  dial(entry: CallEntry, terminationUri: string, headers: Record<string, string>): void {
     const { options, numbers, calls } = this.#parts;
     const behaviour = numbers.find(entry.call.to_number);
-    void dial({ udp: this.udp, tcp: this.tcp, options, calls }, entry, headers).then((call) => {
-      if (call) this.#established(call, entry, behaviour);
+    const dialler = { udp: this.udp, tcp: this.tcp, options, calls };
+    void dial(dialler, entry, terminationUri, headers).then((call) => {
+      if (!call) return;
+      void call.ended.then((by) => {
+        if (by === 'remote') calls.ended(entry, 'user_hangup');
+      });
+      this.#established(call, entry, behaviour);
     });
   }
 
@@ -69,18 +74,29 @@ export class SipSide {
     call?.bye().catch(() => undefined);
   }
 
-  /** Transfers a call by REFER and waits for its NOTIFY (retell.md 4.2); resolves with the last status heard. */
-  async transfer(entry: CallEntry, to: string, headers: readonly Header[], timeoutMs: number): Promise<number> {
+  /**
+   * Transfers a call by REFER (retell.md 4.2). Resolves with the status that the REFER or its last NOTIFY told,
+   * 408 if none came in time. A BYE after the acceptance counts as success, as it does at Retell.
+   */
+  async transfer(
+    entry: CallEntry,
+    to: string,
+    headers: readonly Header[],
+    timeoutMs: number,
+  ): Promise<number> {
     const call = entry.sip;
     if (!call) throw new Error(`call ${entry.call.call_id} is not up`);
+    const outcome = new Promise<number>((resolve) => {
+      call.on('NOTIFY', (notify) => {
+        notify.reply(200);
+        const status = Number(/^SIP\/2\.0 (\d{3})/.exec(notify.message.body)?.[1] ?? 500);
+        if (status >= 200) resolve(status);
+      });
+      void call.ended.then(() => resolve(200));
+      later(timeoutMs, () => resolve(408));
+    });
     const answer = await call.request('REFER', { headers: [['Refer-To', to], ...headers] });
-    let status = answer.status;
-    while (status < 300 && status !== 200) {
-      const notify = await call.next('NOTIFY', timeoutMs).catch(() => undefined);
-      if (!notify) return 408;
-      status = Number(/^SIP\/2\.0 (\d{3})/.exec(notify.message.body)?.[1] ?? 500);
-    }
-    return answer.status >= 300 ? answer.status : status;
+    return answer.status >= 300 ? answer.status : outcome;
   }
 
   #receive(call: IncomingCall): void {
@@ -116,7 +132,12 @@ export class SipSide {
     );
     const { inbound_url } = webhooks.behaviour;
     if (inbound_url !== '') {
-      const answer = await webhooks.ask('call_inbound', entry.call.call_id, inbound_url, inboundPayload(entry));
+      const answer = await webhooks.ask(
+        'call_inbound',
+        entry.call.call_id,
+        inbound_url,
+        inboundPayload(entry),
+      );
       const { reject, override_agent_id, dynamic_variables, metadata } =
         (answer as InboundAnswer | undefined)?.call_inbound ?? {};
       if (reject === true || call.status >= 200) {
@@ -147,9 +168,9 @@ export class SipSide {
       });
     }
     void call.ended.then((by) => {
-      if (by !== 'failed') return;
-      if (entry.call.direction === 'inbound' && entry.webhook === NO_RECORD) calls.forget(entry);
-      else calls.ended(entry, 'error_user_not_joined');
+      if (by === 'remote') calls.ended(entry, 'user_hangup');
+      else if (by === 'failed' && entry.registered) calls.ended(entry, 'error_user_not_joined');
+      else if (by === 'failed') calls.forget(entry);
     });
   }
 
@@ -160,9 +181,6 @@ export class SipSide {
     if (bye_answer === 'ignore') call.on('BYE', () => undefined);
     else if (bye_answer !== 200) call.on('BYE', (bye) => bye.reply(bye_answer));
     calls.connected(entry);
-    void call.ended.then((by) => {
-      if (by === 'remote') calls.ended(entry, 'user_hangup');
-    });
     if (bye_after_ms !== null) later(bye_after_ms, () => this.hangUp(entry, 'agent_hangup'));
   }
 
@@ -172,5 +190,45 @@ export class SipSide {
     // What was set on purpose wins over the headers.
     entry.call.retell_llm_dynamic_variables = { ...headers, ...entry.call.retell_llm_dynamic_variables };
     return entry;
+  }
+}
+
+/** Runs `action` after a while unless the call got a final response in the meantime. */
+function schedule(call: IncomingCall, delayMs: number, action: () => void): void {
+  if (delayMs === 0) action();
+  else {
+    later(delayMs, () => {
+      if (call.status < 200) action();
+    });
+  }
+}
+
+function inboundPayload({ call }: CallEntry): object {
+  const { call_id, agent_id, agent_version, from_number, to_number, custom_sip_headers } = call;
+  return {
+    event: 'call_inbound',
+    event_timestamp: Date.now(),
+    call_inbound: { call_id, agent_id, agent_version, from_number, to_number, custom_sip_headers },
+  };
+}
+
+function userOf(uri: string): string {
+  try {
+    return parseUri(uri).user;
+  } catch {
+    return '';
+  }
+}
+
+/** TCP first, then UDP on the same number; with port 0 until a number is free for both. */
+async function bindBoth(where: { host: string; port: number; trace: boolean }) {
+  for (let attempt = 1; ; attempt += 1) {
+    const tcp = await SipPeer.start({ ...where, transport: 'tcp' });
+    try {
+      return { tcp, udp: await SipPeer.start({ ...where, port: tcp.port, transport: 'udp' }) };
+    } catch (error) {
+      await tcp.stop();
+      if (where.port !== 0 || attempt === PORT_ATTEMPTS) throw error;
+    }
   }
 }

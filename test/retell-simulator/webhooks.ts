@@ -1,6 +1,6 @@
 import { sign } from 'retell-sdk';
 import { Agent, request } from 'undici';
-import { DEFAULT_WEBHOOKS, Recent, type WebhookBehaviour } from './behaviour.js';
+import { DEFAULT_WEBHOOKS, pause, Recent, type WebhookBehaviour } from './behaviour.js';
 
 /** One attempt to deliver a webhook; `status` is 0 if no answer came. */
 export interface Delivery {
@@ -39,7 +39,7 @@ export class WebhookSender {
   readonly #key: string;
   readonly #initial: WebhookBehaviour;
   readonly #agent = new Agent({ connections: 64 });
-  readonly #stopped = new AbortController();
+  #stopped = false;
   #pending = 0;
   #held: Outgoing[] = [];
 
@@ -87,7 +87,7 @@ export class WebhookSender {
   }
 
   async stop(): Promise<void> {
-    this.#stopped.abort();
+    this.#stopped = true;
     await this.#agent.destroy();
   }
 
@@ -112,15 +112,15 @@ export class WebhookSender {
   }
 
   async #run(outgoing: Outgoing): Promise<void> {
-    await this.#pause(this.behaviour.delay_ms);
+    await pause(this.behaviour.delay_ms);
     await this.#deliver(outgoing);
     this.#pending -= 1;
   }
 
   async #deliver(outgoing: Outgoing): Promise<string | undefined> {
     const attempts = 1 + this.behaviour.retries;
-    for (let attempt = 1; attempt <= attempts && !this.#stopped.signal.aborted; attempt += 1) {
-      if (attempt > 1) await this.#pause(this.behaviour.retry_delay_ms);
+    for (let attempt = 1; attempt <= attempts && !this.#stopped; attempt += 1) {
+      if (attempt > 1) await pause(this.behaviour.retry_delay_ms);
       const { status, text } = await this.#attempt(outgoing);
       const { event, callId: call_id, target } = outgoing;
       this.deliveries.push({ event, call_id, url: target.url, attempt, status, at: Date.now() });
@@ -136,15 +136,11 @@ export class WebhookSender {
         dispatcher: this.#agent,
         headers: { 'content-type': 'application/json', 'x-retell-signature': await sign(body, this.#key) },
         body,
-        signal: AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(target.timeoutMs)]),
+        signal: AbortSignal.timeout(target.timeoutMs),
       });
       return { status: answer.statusCode, text: await answer.body.text() };
     } catch {
       return { status: 0, text: '' };
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms).unref());
   }
 }

@@ -18,7 +18,7 @@ const tokenReference = `\${API_TOKEN}`;
 function minimal(sections: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     sip: { listen: ['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5060'] },
-    retell: { gateways: [{ uri: 'sip:sip.retellai.com;transport=tcp' }] },
+    retell: { gateways: [{ uri: 'sip:sip.retellai.com' }] },
     api: { tokens: [{ name: 'ops', token: tokenReference, scopes: ['read'] }] },
     ...sections,
   };
@@ -65,7 +65,7 @@ t.test('defaults', async (t) => {
     const { sip, ...config } = load();
     t.same(config, {
       retell: {
-        gateways: [{ uri: 'sip:sip.retellai.com;transport=tcp', weight: 1, priority: 1 }],
+        gateways: [{ uri: 'sip:sip.retellai.com', weight: 1, priority: 1 }],
         networks: [
           '18.98.16.120/30',
           '3.42.144.0/23',
@@ -483,9 +483,17 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     'api.tokens[1].token: this value is the same as api.tokens[0].token; give each caller a token of its own',
   ],
   [
+    'a gateway over a transport that has no socket',
+    {
+      sip: { listen: ['udp:127.0.0.1:5060'] },
+      retell: { gateways: [{ uri: 'sip:sip.retellai.com;transport=tcp' }] },
+    },
+    'retell.gateways[0].uri: "sip:sip.retellai.com;transport=tcp" is reached over tcp, and sip.listen has no tcp socket; add one, like tcp:0.0.0.0:5060',
+  ],
+  [
     'a Redis URL that is none',
     { redis: { url: 'http://user:password@127.0.0.1' } },
-    'redis.url: this value is not a Redis URL; write it like redis://127.0.0.1:6379 or rediss://redis.example.com:6380/0',
+    'redis.url: this value is not a Redis URL without TLS and user name; write it like redis://127.0.0.1:6379 or redis://:password@redis.example.com:6379/0',
   ],
   [
     'an RPC address over https',
@@ -561,7 +569,7 @@ t.test('accepted:', async (t) => {
     [
       'one port on two addresses',
       {
-        sip: { listen: ['tcp:192.0.2.1:5060'] },
+        sip: { listen: ['tcp:192.0.2.1:5060', 'udp:192.0.2.1:5060'] },
         kamailio: { nodes: [{ name: 'a', rpc_url: 'http://127.0.0.1:5060/RPC' }] },
       },
     ],
@@ -595,10 +603,7 @@ t.test('accepted:', async (t) => {
       'the shortest and the longest number',
       { numbers: [{ number: '+1555010' }, { number: '+155501005550100' }] },
     ],
-    [
-      'a Redis with password, TLS and database',
-      { redis: { url: `rediss://user:pw@redis.example.com:6380/1` } },
-    ],
+    ['a Redis with password, TLS and database', { redis: { url: `redis://:pw@redis.example.com:6380/1` } }],
   ];
   for (const [name, sections] of accepted) {
     t.test(name, async (t) => {

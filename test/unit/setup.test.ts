@@ -5,12 +5,14 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -98,12 +100,12 @@ class Machine {
   readonly env: Record<string, string>;
 
   constructor(t: Test, have: { packages?: string[]; userId?: number; node?: string } = {}) {
-    this.folder = t.testdir({
-      bin: {},
-      packages: (have.packages ?? allPackages).map((name) => `${name}\n`).join(''),
-      root: { usr: { sbin: {} } },
-      checkout: { scripts: {}, 'package-lock.json': '{}' },
-    });
+    this.folder = temporaryFolder(t);
+    for (const name of ['bin', 'root/usr/sbin', 'checkout/scripts']) {
+      mkdirSync(this.path(name), { recursive: true });
+    }
+    writeFileSync(this.path('packages'), (have.packages ?? allPackages).map((name) => `${name}\n`).join(''));
+    writeFileSync(this.path('checkout/package-lock.json'), '{}');
     this.env = {
       PATH: this.path('bin'),
       MACHINE: this.folder,
@@ -168,6 +170,13 @@ class Machine {
     rmSync(this.path('calls'));
     return calls;
   }
+}
+
+/** Not tap's testdir, which two runs in the same checkout share. */
+function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'setup-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  return folder;
 }
 
 async function until(condition: () => boolean): Promise<void> {

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -67,6 +68,13 @@ function supervised(
     }
     t.strictSame(childrenOf(process.pid), [], 'no process is left behind');
   });
+}
+
+/** Not tap's testdir, which two runs in the same checkout share. */
+function temporaryFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'supervisor-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  return folder;
 }
 
 async function until(condition: () => boolean | Promise<boolean>, signal?: AbortSignal): Promise<void> {
@@ -266,7 +274,7 @@ supervised(
 );
 
 supervised('a restart that fails is tried again', async (t, harness) => {
-  const cwd = t.testdir({});
+  const cwd = temporaryFolder(t);
   const script = `
     echo run >>runs
     case $(wc -l <runs) in
@@ -388,7 +396,7 @@ async function spawnSupervisor(t: Test): Promise<{ child: ChildProcess; groups: 
 supervised(
   'Kamailio: its workers go with a main process that was killed, and a new one serves',
   async (t, harness) => {
-    const folder = t.testdir({});
+    const folder = temporaryFolder(t);
     const port = await freePort(host);
     const config = join(folder, 'kamailio.cfg');
     writeFileSync(

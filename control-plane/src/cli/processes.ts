@@ -81,7 +81,12 @@ export async function kamailioProcess(options: KamailioProcessOptions): Promise<
     cwd: directory,
     env: { KAMAILIO_RPC_TOKEN: rpcToken, REDIS_PASSWORD: decodeURIComponent(new URL(redisUrl).password) },
     ready: async (signal) => {
-      const rpc = new RpcClient({ node, url, token: rpcToken, breaker: { failures: Number.POSITIVE_INFINITY } });
+      const rpc = new RpcClient({
+        node,
+        url,
+        token: rpcToken,
+        breaker: { failures: Number.POSITIVE_INFINITY },
+      });
       try {
         await poll(signal, () => rpc.call('core.version'));
       } finally {

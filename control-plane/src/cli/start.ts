@@ -4,10 +4,10 @@ import { join, resolve } from 'node:path';
 import { isWildcard, parseHostPort, parseSipListen } from '../config/addresses.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import { assertPortFree, freePort } from './ports.js';
-import { controlPlaneProcess, kamailioProcess, redisProcess, simulatorProcess } from './processes.js';
 import { demoRetell } from './demo-settings.js';
 import { varDirectory } from './paths.js';
+import { assertPortFree, freePort } from './ports.js';
+import { controlPlaneProcess, kamailioProcess, redisProcess, simulatorProcess } from './processes.js';
 import { signalled } from './serve.js';
 import { Supervisor } from './supervisor.js';
 
@@ -61,7 +61,15 @@ interface BringUp {
   supervisor: Supervisor;
 }
 
-async function bringUp({ config, configFile, demo, directory, node, rpcToken, supervisor }: BringUp): Promise<void> {
+async function bringUp({
+  config,
+  configFile,
+  demo,
+  directory,
+  node,
+  rpcToken,
+  supervisor,
+}: BringUp): Promise<void> {
   let redisUrl = config.redis?.url;
   if (redisUrl === undefined) {
     const port = await freePort(LOOPBACK);
@@ -82,7 +90,9 @@ async function bringUp({ config, configFile, demo, directory, node, rpcToken, su
   say(`  Redis     ${new URL(redisUrl).host}`);
   if (!demo) return;
   const retell = demoRetell();
-  say(`  demo      simulated Retell at sip:${retell.host}:${retell.sipPort} and http://${retell.host}:${retell.httpPort}`);
+  say(
+    `  demo      simulated Retell at sip:${retell.host}:${retell.sipPort} and http://${retell.host}:${retell.httpPort}`,
+  );
   say(`  token     ${process.env.API_TOKEN} (also in ${join(directory, 'api-token')})`);
   say('  next      npm run demo');
 }

@@ -192,17 +192,20 @@ export function parseRpcUrl(text: string): HostPort {
   return { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? 80 : parsePort(url.port) };
 }
 
-/** Parses `redis://` or `rediss://` with a host and, where wanted, user, password, port and database number. */
+/**
+ * Parses `redis://` with a host and, where wanted, password, port and database number. TLS and user names are
+ * refused: Kamailio's Redis client of Debian 12 knows neither.
+ */
 export function parseRedisUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (
-    !url ||
-    !['redis:', 'rediss:'].includes(url.protocol) ||
+    url?.protocol !== 'redis:' ||
+    url.username !== '' ||
     url.hostname === '' ||
     !/^\/?\d*$/.test(url.pathname)
   ) {
     throw new Refusal(
-      'is not a Redis URL; write it like redis://127.0.0.1:6379 or rediss://redis.example.com:6380/0',
+      'is not a Redis URL without TLS and user name; write it like redis://127.0.0.1:6379 or redis://:password@redis.example.com:6379/0',
     );
   }
   return url;

@@ -24,7 +24,12 @@ import { collect, type Located } from './path.js';
  */
 export function crossChecks(data: unknown, skip: Set<string>, show: Show): ConfigProblem[] {
   const find = (pattern: string) => collect(data, pattern).filter(({ path }) => !skip.has(path));
-  return [...duplicates(find, show), ...networkOverlaps(find, show), ...portClashes(find, show)];
+  return [
+    ...duplicates(find, show),
+    ...networkOverlaps(find, show),
+    ...portClashes(find, show),
+    ...gatewaysWithoutSocket(find, show),
+  ];
 }
 
 type Find = (pattern: string) => Located[];
@@ -144,6 +149,26 @@ function portClashes(find: Find, show: Show): ConfigProblem[] {
         })),
     );
   return [...against(api, sip), ...against(rpc, sip), ...against(rpc, api)];
+}
+
+/** Kamailio sends over a transport only from a socket of that transport. */
+function gatewaysWithoutSocket(find: Find, show: Show): ConfigProblem[] {
+  const listen = find('sip.listen[]').map(({ value }) => readable(parseSipListen, value)?.transport);
+  if (listen.length === 0 || listen.includes(undefined)) {
+    return [];
+  }
+  return find('retell.gateways[].uri').flatMap(({ path, value }) => {
+    const uri = readable(parseSipUri, value);
+    const transport = uri?.transport ?? 'udp';
+    return uri === undefined || listen.includes(transport)
+      ? []
+      : [
+          {
+            path,
+            message: `${show(path, value)} is reached over ${transport}, and sip.listen has no ${transport} socket; add one, like ${transport}:0.0.0.0:5060`,
+          },
+        ];
+  });
 }
 
 function sameSocket(a: HostPort, b: HostPort): boolean {

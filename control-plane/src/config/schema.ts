@@ -247,7 +247,7 @@ const Api = Type.Object(
 const Redis = Type.Object(
   {
     url: Type.String({
-      description: 'redis:// or rediss:// (TLS)',
+      description: 'redis://, as both the control plane and Kamailio reach it',
       format: 'redis-url',
       // It may hold a password.
       secret: true,

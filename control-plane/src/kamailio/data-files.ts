@@ -1,6 +1,8 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseSipListen, parseSipUri } from '../config/addresses.js';
 import type { Config } from '../config/schema.js';
+import { hasSeveralAddresses, sipSockets } from './node-file.js';
 
 /** Address groups, as kamailio/definitions.cfg names them. */
 const CARRIERS = 1;
@@ -70,11 +72,24 @@ function gatewaySets(config: Config): Config['retell']['gateways'][] {
 
 /** dispatcher's list: set, URI, flags, priority, attributes. Its weights are shares of 100. */
 function renderGateways(config: Config): string {
+  const sockets = sipSockets(config);
   const lines = gatewaySets(config).flatMap((gateways, i) => {
     const weights = sharesOf100(gateways.map(({ weight }) => weight));
-    return gateways.map(({ uri }, j) => `${i + 1} ${uri} 0 0 weight=${weights[j]}`);
+    return gateways.map(
+      ({ uri }, j) => `${i + 1} ${uri} 0 0 weight=${weights[j]}${sendSocket(uri, sockets)}`,
+    );
   });
   return [...lines, ''].join('\n');
+}
+
+/**
+ * The socket that requests to a gateway leave from. Left alone Kamailio may take the RPC socket for SIP
+ * over TCP, and then drop what comes back to it. With several addresses the kernel's route decides.
+ */
+function sendSocket(uri: string, sockets: readonly string[]): string {
+  const { transport = 'udp' } = parseSipUri(uri);
+  const fit = sockets.filter((socket) => parseSipListen(socket).transport === transport);
+  return fit.length === 0 || hasSeveralAddresses(fit) ? '' : `;socket=${fit[0]}`;
 }
 
 /** Whole shares in the ratio of the weights that add up to 100, each at least 1. */

@@ -32,6 +32,8 @@ type StreamEntry = [id: string, fields: string[] | null];
 /** The longest that one read blocks, in ms. */
 const BLOCK_MS = 500;
 const RETRY_MS = 200;
+/** How long a stop waits for Redis, in ms. */
+const STOP_WAIT_MS = 2000;
 
 /**
  * Reads the call events from Redis Streams as one consumer of a group. An entry is acknowledged after its
@@ -51,10 +53,12 @@ export class EventReader {
     this.#running = this.#run();
   }
 
-  /** Stops after the batch in hand. */
+  /** Stops after the batch in hand, or where Redis does not answer, after a short wait. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    await this.#running;
+    const waited = new AbortController();
+    await Promise.race([this.#running, delay(STOP_WAIT_MS, undefined, { signal: waited.signal }).catch(() => {})]);
+    waited.abort();
   }
 
   async #run(): Promise<void> {

@@ -24,7 +24,7 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
   const node = config.kamailio.nodes.find(({ name }) => name === options.node);
   if (node === undefined) throw new RangeError(`kamailio.nodes has no node ${options.node}`);
   const rpc = new URL(node.rpc_url);
-  const listen = config.sip.listen.flatMap((socket) => listenAddresses(socket, config.sip.advertise));
+  const listen = sipSockets(config);
   return [
     '#!KAMAILIO',
     '# Rendered from config.yaml: changes here are lost.',
@@ -37,11 +37,21 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
     `#!define MAX_DURATION_S ${config.calls.max_duration_s}`,
     `#!define RING_TIMEOUT_MS ${config.calls.ring_timeout_s * 1000}`,
     // With several addresses the kernel's route decides which of them a message leaves from.
-    ...(listen.length > config.sip.listen.length ? ['mhomed=1'] : []),
+    ...(hasSeveralAddresses(listen) ? ['mhomed=1'] : []),
     ...listen.map((socket) => `listen=${socket}${advertised(config.sip.advertise, socket)}`),
     `include_file "${options.mainFile}"`,
     '',
   ].join('\n');
+}
+
+/** The sockets on which Kamailio really takes SIP, e.g. udp:192.0.2.1:5060. */
+export function sipSockets(config: Config): string[] {
+  return config.sip.listen.flatMap((socket) => listenAddresses(socket, config.sip.advertise));
+}
+
+/** Whether the sockets are on more than one address. */
+export function hasSeveralAddresses(sockets: readonly string[]): boolean {
+  return new Set(sockets.map((socket) => parseSipListen(socket).host)).size > 1;
 }
 
 /**

@@ -22,6 +22,14 @@ export interface CallRoutesOptions {
 const IdParams = Type.Object({
   id: Type.String({ maxLength: 300, description: 'Our id, or sip: and the SIP Call-ID' }),
 });
+const HangupBody = Type.Object(
+  {
+    reason: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, description: 'Goes into the Reason header' }),
+    ),
+  },
+  { additionalProperties: false },
+);
 const security = [{ bearer: [] }];
 
 export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
@@ -107,16 +115,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
         tags: ['calls'],
         security,
         params: IdParams,
-        body: Type.Optional(
-          Type.Object(
-            {
-              reason: Type.Optional(
-                Type.String({ minLength: 1, maxLength: 200, description: 'Goes into the Reason header' }),
-              ),
-            },
-            { additionalProperties: false },
-          ),
-        ),
+        body: Type.Union([HangupBody, Type.Null()]),
         response: { 200: HangupResultSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
       },
     },

@@ -1,0 +1,1 @@
+export async function demo(_options: { configFile: string }): Promise<void> {}

@@ -1,0 +1,221 @@
+import type { AddressInfo } from 'node:net';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { sign } from 'retell-sdk';
+import { request } from 'undici';
+import type { Header, SipPeer } from '../harness/sip-peer.js';
+import {
+  type Fault,
+  Faults,
+  type NumberBehaviour,
+  Numbers,
+  Recent,
+  type SimulatorOptions,
+  type WebhookBehaviour,
+} from './behaviour.js';
+import { type CallEntry, Calls } from './calls.js';
+import { controlApi } from './control-api.js';
+import { parseTermination } from './outbound.js';
+import { restApi } from './rest-api.js';
+import { SipSide } from './sip-side.js';
+import { WebhookSender } from './webhooks.js';
+
+export type { Fault, NumberBehaviour, SimulatorOptions, WebhookBehaviour } from './behaviour.js';
+export type { CallEntry, CallObject } from './calls.js';
+
+/** A request that the HTTP side was asked, and how it was answered. */
+export interface LoggedRequest {
+  readonly at: number;
+  readonly endpoint: string;
+  readonly method: string;
+  readonly url: string;
+  readonly body: unknown;
+  readonly status: number;
+}
+
+const MAX_REMEMBERED = 20_000;
+const FUNCTION_TIMEOUT_MS = 120_000;
+
+/** Stands in for Retell in tests, in the demo and under load: its SIP, its REST API and its webhooks. */
+export class RetellSimulator {
+  readonly options: SimulatorOptions;
+  readonly host: string;
+  readonly apiKey: string;
+  readonly inboundAgent: string;
+  readonly calls: Calls;
+  readonly numbers: Numbers;
+  readonly faults = new Faults();
+  readonly webhooks: WebhookSender;
+  readonly requests: Recent<LoggedRequest>;
+  concurrencyLimit: number;
+
+  readonly #app: FastifyInstance;
+  #terminationUri = '';
+  #sipSide: SipSide | undefined;
+
+  private constructor(options: SimulatorOptions) {
+    const maxRemembered = options.maxRemembered ?? MAX_REMEMBERED;
+    this.options = options;
+    this.host = options.host ?? '127.0.0.1';
+    this.apiKey = options.apiKey ?? 'key_simulator';
+    this.inboundAgent = options.inboundAgent ?? 'agent_simulated';
+    this.concurrencyLimit = options.concurrencyLimit ?? 20;
+    this.numbers = new Numbers(options.numbers);
+    this.requests = new Recent(maxRemembered);
+    this.webhooks = new WebhookSender(
+      options.webhookKey ?? this.apiKey,
+      options.webhooks ?? {},
+      maxRemembered,
+    );
+    this.calls = new Calls({
+      maxRemembered,
+      registrationTtlMs: options.registrationTtlMs ?? 300_000,
+      notify: (entry, event, more) => this.#notify(entry, event, more),
+    });
+    for (const fault of options.faults ?? []) this.faults.add(fault);
+    this.terminationUri = options.terminationUri ?? '';
+    // A misspelt knob must be refused, not dropped.
+    this.#app = Fastify({ ajv: { customOptions: { removeAdditional: false } } });
+  }
+
+  /** Listens for SIP and HTTP. @throws the system error if a port is taken. */
+  static async start(options: SimulatorOptions = {}): Promise<RetellSimulator> {
+    const simulator = new RetellSimulator(options);
+    const { calls, numbers, webhooks } = simulator;
+    try {
+      simulator.#sipSide = await SipSide.start({ options, calls, numbers, webhooks });
+      await simulator.#app.register(restApi, { simulator });
+      await simulator.#app.register(controlApi, { prefix: '/simulator', simulator });
+      await simulator.#app.listen({ host: simulator.host, port: options.httpPort ?? 0 });
+    } catch (error) {
+      await simulator.stop();
+      throw error;
+    }
+    return simulator;
+  }
+
+  get sip(): {
+    host: string;
+    port: number;
+    transports: readonly ['udp', 'tcp'];
+    udp: SipPeer;
+    tcp: SipPeer;
+  } {
+    const { udp, tcp } = this.#sip;
+    return { host: this.host, port: udp.port, transports: ['udp', 'tcp'], udp, tcp };
+  }
+
+  get http(): { url: string } {
+    const { port } = this.#app.server.address() as AddressInfo;
+    return { url: `http://${this.host}:${port}` };
+  }
+
+  /** Where create-phone-call sends its INVITE; may change while running. @throws SipParseError if it is no URI. */
+  get terminationUri(): string {
+    return this.#terminationUri;
+  }
+
+  set terminationUri(uri: string) {
+    if (uri !== '') parseTermination(uri);
+    this.#terminationUri = uri;
+  }
+
+  setNumber(number: string, behaviour: Partial<NumberBehaviour>): void {
+    this.numbers.set(number, behaviour);
+  }
+
+  setWebhooks(behaviour: Partial<WebhookBehaviour>): void {
+    Object.assign(this.webhooks.behaviour, behaviour);
+  }
+
+  addFault(fault: Fault): void {
+    this.faults.add(fault);
+  }
+
+  /** Back to the settings of the start, with nothing remembered; calls in progress are left without a word. */
+  reset(): void {
+    this.numbers.clear();
+    for (const [number, behaviour] of Object.entries(this.options.numbers ?? {})) {
+      this.numbers.set(number, behaviour);
+    }
+    this.faults.clear();
+    for (const fault of this.options.faults ?? []) this.faults.add(fault);
+    this.concurrencyLimit = this.options.concurrencyLimit ?? 20;
+    this.webhooks.reset();
+    this.requests.clear();
+    this.calls.clear();
+  }
+
+  /** Sends the INVITE of an outbound call; its outcome shows in the call and its webhooks. */
+  dial(entry: CallEntry, headers: Record<string, string>): void {
+    this.#sip.dial(entry, this.terminationUri, headers);
+  }
+
+  /** Ends a call from Retell's side with a BYE and the reason given. */
+  hangUp(entry: CallEntry, reason: string): void {
+    this.#sip.hangUp(entry, reason);
+  }
+
+  /**
+   * The agent transfers its call with REFER; resolves with the outcome's SIP status. transfer_started and then
+   * transfer_bridged or transfer_cancelled go out to those who asked for these events (retell.md 5.2).
+   */
+  async transfer(entry: CallEntry, to: string, headers: readonly Header[] = [], timeoutMs = 30_000) {
+    const details = {
+      transfer_destination: { number: to },
+      transfer_option: { type: 'cold_transfer', coldTransferMode: 'sip_refer' },
+    };
+    this.#notify(entry, 'transfer_started', details);
+    const status = await this.#sip.transfer(entry, to, headers, timeoutMs);
+    const bridged = status >= 200 && status < 300;
+    this.#notify(entry, bridged ? 'transfer_bridged' : 'transfer_cancelled', details);
+    if (bridged) {
+      entry.call.transfer_destination = to;
+      this.hangUp(entry, 'call_transfer');
+      this.#notify(entry, 'transfer_ended');
+    }
+    return status;
+  }
+
+  /** The agent calls a custom function (retell.md 11), signed like a webhook; resolves with the answer. */
+  async callFunction(
+    entry: CallEntry,
+    { url, name, args }: { url: string; name: string; args: Record<string, unknown> },
+  ): Promise<{ status: number; body: string }> {
+    const body = JSON.stringify({ name, call: entry.call, args });
+    const signature = await sign(body, this.options.webhookKey ?? this.apiKey);
+    const answer = await request(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-retell-signature': signature },
+      body,
+      signal: AbortSignal.timeout(FUNCTION_TIMEOUT_MS),
+    });
+    return { status: answer.statusCode, body: await answer.body.text() };
+  }
+
+  async stop(): Promise<void> {
+    this.calls.stop();
+    await this.webhooks.stop();
+    this.#app.server.closeAllConnections();
+    await this.#app.close();
+    await this.#sipSide?.stop();
+  }
+
+  get #sip(): SipSide {
+    if (!this.#sipSide) throw new Error('the simulator is not started');
+    return this.#sipSide;
+  }
+
+  #notify(entry: CallEntry, event: string, more: Record<string, unknown> = {}): void {
+    const { webhook_url, webhook_events, webhook_timeout_ms } = entry.webhook;
+    this.webhooks.send(
+      event,
+      entry.call.call_id,
+      { event, call: entry.call, ...more },
+      {
+        ...(webhook_url === undefined ? {} : { url: webhook_url }),
+        ...(webhook_events === undefined ? {} : { events: webhook_events }),
+        ...(webhook_timeout_ms === undefined ? {} : { timeoutMs: webhook_timeout_ms }),
+      },
+    );
+  }
+}
