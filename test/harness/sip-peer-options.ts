@@ -23,8 +23,11 @@ export interface PeerOptions {
   /** Default: 0, any free port. */
   readonly port?: number;
   readonly behaviour?: PeerBehaviour;
-  /** Keep every message for {@link SipPeer.trace} and {@link SipPeer.next}. Default: true; off for load. */
-  readonly trace?: boolean;
+  /**
+   * Keep every message for {@link SipPeer.trace} and {@link SipPeer.next}; a number keeps that many of the
+   * latest for the trace alone. Default: true; off for load.
+   */
+  readonly trace?: boolean | number;
   /** RFC 3261's T1 in milliseconds. Default: 500. */
   readonly t1Ms?: number;
   /** A request without any response fails with a made-up 408 after this. Default: 8000 ms. */

@@ -53,8 +53,9 @@ export class SipPeer {
     this.host = options.host ?? '127.0.0.1';
     this.transport = options.transport ?? 'udp';
     this.behaviour = { ...options.behaviour };
-    const keep = options.trace ?? true;
-    this.#trace = new SipTrace(keep);
+    const { trace = true } = options;
+    const keep = trace === true;
+    this.#trace = new SipTrace(keep ? Number.POSITIVE_INFINITY : Number(trace));
     this.#mailbox = new Mailbox({ summarise: (message) => message.summary, keep, consume: true });
     this.#core = this.#makeCore(keep);
   }

@@ -14,13 +14,14 @@ export interface TraceEntry {
 
 export type Direction = TraceEntry['direction'];
 
-/** What went over the wire: every message unless tracing is off, and counts in any case. */
+/** What went over the wire: the latest messages, as many as asked for, and counts of all. */
 export class SipTrace {
   readonly entries: TraceEntry[] = [];
-  readonly #keep: boolean;
+  readonly #keep: number;
   readonly #counts = new Map<string, { first: number; repeated: number }>();
 
-  constructor(keep: boolean) {
+  /** @param keep how many messages are kept at the most; 0 for none */
+  constructor(keep: number) {
     this.#keep = keep;
   }
 
@@ -30,9 +31,10 @@ export class SipTrace {
     const count = this.#counts.get(key) ?? { first: 0, repeated: 0 };
     count[retransmission ? 'repeated' : 'first'] += 1;
     this.#counts.set(key, count);
-    if (!this.#keep) return;
+    if (this.#keep === 0) return;
     const at = performance.timeOrigin + performance.now();
     this.entries.push({ direction, at, message, retransmission, remote });
+    if (this.entries.length > this.#keep) this.entries.shift();
   }
 
   count(direction: Direction, what: string | number, withRetransmissions: boolean): number {

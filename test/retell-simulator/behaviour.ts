@@ -118,8 +118,8 @@ export interface SimulatorOptions {
   readonly maxRemembered?: number;
   /** Names in `custom_sip_headers`: `x-foo`, or `foo` (Retell's documents disagree). Default: `prefixed`. */
   readonly headerNames?: 'prefixed' | 'stripped';
-  /** Keep every SIP message for tests. Default: false. */
-  readonly trace?: boolean;
+  /** Keep every SIP message for tests, or so many of the latest. Default: false. */
+  readonly trace?: boolean | number;
 }
 
 /** The per-number settings, looked up by any of the names that a call goes by. */

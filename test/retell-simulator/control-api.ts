@@ -93,6 +93,25 @@ export async function controlApi(root: FastifyInstance, { simulator }: { simulat
 
   app.get('/calls', async () => ({ items: simulator.calls.all().map((entry) => entry.call) }));
   app.get('/requests', async () => ({ items: simulator.requests.items }));
+  app.get(
+    '/trace/:sip_call_id',
+    { schema: { params: Type.Object({ sip_call_id: Type.String() }) } },
+    async (request) => {
+      const { udp, tcp } = simulator.sip;
+      const messages = [...udp.trace, ...tcp.trace].filter(
+        ({ message }) => message.callId === request.params.sip_call_id,
+      );
+      return {
+        items: messages.map(({ at, direction, message, retransmission }) => ({
+          at,
+          direction,
+          first_line: message.raw.split('\r\n', 1)[0],
+          cseq: message.get('cseq'),
+          retransmission,
+        })),
+      };
+    },
+  );
   app.get('/webhooks', async () => ({
     behaviour: simulator.webhooks.behaviour,
     pending: simulator.webhooks.pending,

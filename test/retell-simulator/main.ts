@@ -12,6 +12,7 @@ const { values } = parseArgs({
     'inbound-webhook-url': { type: 'string' },
     'termination-uri': { type: 'string' },
     'concurrency-limit': { type: 'string' },
+    trace: { type: 'string' },
   },
 });
 
@@ -31,6 +32,7 @@ const simulator = await RetellSimulator.start(
     webhookKey: values['webhook-key'],
     terminationUri: values['termination-uri'],
     concurrencyLimit: number(values['concurrency-limit']),
+    trace: number(values.trace),
     webhooks: { url: values['webhook-url'] ?? '', inbound_url: values['inbound-webhook-url'] ?? '' },
   }),
 );

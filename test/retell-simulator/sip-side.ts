@@ -221,7 +221,7 @@ function userOf(uri: string): string {
 }
 
 /** TCP first, then UDP on the same number; with port 0 until a number is free for both. */
-async function bindBoth(where: { host: string; port: number; trace: boolean }) {
+async function bindBoth(where: { host: string; port: number; trace: boolean | number }) {
   for (let attempt = 1; ; attempt += 1) {
     const tcp = await SipPeer.start({ ...where, transport: 'tcp' });
     try {

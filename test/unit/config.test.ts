@@ -719,7 +719,7 @@ t.test('whatever the file holds, the answer is a configuration or a ConfigError'
   };
   const full = () => ({
     ...load({
-      sip: { listen: ['tcp:0.0.0.0:5060'], advertise: 'sip.example.com' },
+      sip: { listen: ['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5060'], advertise: 'sip.example.com' },
       numbers: [{ number: '+14155550100' }],
       carriers: [carrier('acme', '198.51.100.0/24', '2001:db8::/32')],
       redis: { url: 'redis://127.0.0.1:6379' },

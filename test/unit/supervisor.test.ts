@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { freePort } from '../../control-plane/src/cli/ports.js';
 import { type ProcessSpec, type RestartTimes, Supervisor } from '../../control-plane/src/cli/supervisor.js';
+import { eventually } from '../harness/await.js';
 
 const host = '127.0.0.1';
 const supervisorModule = new URL('../../control-plane/src/cli/supervisor.js', import.meta.url).href;
@@ -66,7 +67,7 @@ function supervised(
     } finally {
       await harness.supervisor.stopAll();
     }
-    t.strictSame(childrenOf(process.pid), [], 'no process is left behind');
+    await eventually('no process is left behind', () => childrenOf(process.pid).length === 0);
   });
 }
 

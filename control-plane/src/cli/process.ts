@@ -3,6 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { GroupWatchdog } from './group-watchdog.js';
 
 const KEPT_OUTPUT_LINES = 20;
 const MAX_LINE_LENGTH = 8192;
@@ -58,6 +59,8 @@ export interface Exit {
   error?: Error;
 }
 
+const watchdog = new GroupWatchdog();
+
 /** One child process and the group that it leads. */
 export class RunningProcess {
   /** Resolves when the process is dead, the rest of its group was killed and its output was handed on. */
@@ -78,6 +81,7 @@ export class RunningProcess {
     });
     this.#child = child;
     this.group = child.pid;
+    if (child.pid !== undefined) watchdog.add(child.pid);
     const keepLine = (line: string) => {
       this.lastLines.push(line);
       if (this.lastLines.length > KEPT_OUTPUT_LINES) this.lastLines.shift();
@@ -98,6 +102,7 @@ export class RunningProcess {
         }, OUTPUT_WAIT_MS);
         child.once('close', () => {
           clearTimeout(closeOutput);
+          if (child.pid !== undefined) watchdog.remove(child.pid);
           resolve({ code, signal });
         });
       });

@@ -16,6 +16,11 @@ const POLL_MS = 25;
 /** Shared memory is for dialogs and transactions; what one worker needs for a message is far less, in MiB. */
 const PACKAGE_MEMORY_MB = 16;
 
+/** SIP messages that the simulated Retell keeps for ladders. */
+const SIMULATOR_TRACE = 10_000;
+/** Calls at once that the simulated Retell takes: load by hand should not meet Retell's default of 20. */
+const SIMULATOR_CONCURRENCY = 10_000;
+
 /**
  * Redis for one machine: every write is in its log before it is answered, so that a killed Redis comes back
  * with all of them.
@@ -32,7 +37,7 @@ export async function redisProcess(options: {
     command: 'redis-server',
     args: [
       ...['--bind', host, '--port', String(port), '--dir', directory],
-      ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
+      ...['--loglevel', 'warning', '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
       // A call's record is one hash of some 40 fields: kept packed it takes a third of the memory.
       ...['--hash-max-listpack-value', '1024'],
     ],
@@ -127,6 +132,7 @@ export function simulatorProcess(options: { host: string; sipPort: number; httpP
     args: [
       join(ROOT, 'dist/test/retell-simulator/main.js'),
       ...['--host', host, '--sip-port', String(sipPort), '--http-port', String(httpPort)],
+      ...['--trace', String(SIMULATOR_TRACE), '--concurrency-limit', String(SIMULATOR_CONCURRENCY)],
     ],
     ready: (signal) => poll(signal, () => answers(`http://${host}:${httpPort}/simulator/calls`)),
   };

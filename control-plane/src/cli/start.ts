@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isWildcard, parseHostPort, parseSipListen } from '../config/addresses.js';
 import { loadConfig } from '../config/load.js';
@@ -97,10 +97,12 @@ async function bringUp({
   say('  next      npm run demo');
 }
 
-/** The demo's token is made up once and kept, so that the demo and a curl by hand find it. */
+/** The demo's token is made up once and kept, so that a second start and a curl by hand find it. */
 async function makeApiToken(directory: string): Promise<void> {
-  process.env.API_TOKEN ??= randomBytes(24).toString('base64url');
-  await writeFile(join(directory, 'api-token'), `${process.env.API_TOKEN}\n`, { mode: 0o600 });
+  const file = join(directory, 'api-token');
+  const kept = await readFile(file, 'utf8').catch(() => '');
+  process.env.API_TOKEN ||= kept.trim() || randomBytes(24).toString('base64url');
+  await writeFile(file, `${process.env.API_TOKEN}\n`, { mode: 0o600 });
 }
 
 /** Says which port is taken before anything is started. */

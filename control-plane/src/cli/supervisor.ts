@@ -1,13 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  describeExit,
-  KILL_WAIT_MS,
-  type ProcessSpec,
-  RunningProcess,
-  SupervisorError,
-  within,
-} from './process.js';
+import { describeExit, type ProcessSpec, RunningProcess, SupervisorError } from './process.js';
 
 export { type ProcessSpec, SupervisorError } from './process.js';
 
@@ -32,12 +24,11 @@ export interface SupervisorOptions {
 /**
  * Runs the programs that make up the system, each in a process group of its own: starts them one by one,
  * restarts the ones that die, stops them in reverse order, and leaves none behind, even when this process is
- * killed with SIGKILL. Call `stopAll` after a failed `start` too: it keeps this process from ending.
+ * killed with SIGKILL.
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #restart: RestartTimes;
-  readonly #watchdog = new GroupWatchdog();
   /** The latest process of each part, in the order of their first start. */
   readonly #parts = new Map<ProcessSpec, RunningProcess>();
   readonly #stopping = new AbortController();
@@ -76,7 +67,6 @@ export class Supervisor {
     for (const [spec, process] of [...this.#parts].reverse()) {
       if (!(await process.stop())) this.#options.log(`${spec.name} is still there after SIGKILL`);
     }
-    await this.#watchdog.close();
   }
 
   /** One start: resolves when the process is ready, else kills it and throws. */
@@ -84,11 +74,6 @@ export class Supervisor {
     if (this.#stopping.signal.aborted) throw stoppedError(spec);
     const process = new RunningProcess(spec, (line) => this.#options.onOutput(spec.name, line));
     this.#parts.set(spec, process);
-    if (process.group !== undefined) {
-      const { group } = process;
-      this.#watchdog.add(group);
-      void process.exited.then(() => this.#watchdog.remove(group));
-    }
     try {
       await process.ready();
       return process;
@@ -119,59 +104,6 @@ export class Supervisor {
         return undefined;
       });
     }
-  }
-}
-
-/**
- * A process that waits for the end of this one, however it comes, and then kills the groups that are left:
- * a parent-death signal reaches only the first process of a group, and Kamailio's workers stay without it.
- */
-class GroupWatchdog {
-  static readonly #script = `
-    trap '' HUP INT TERM
-    groups=
-    while read -r line; do groups=$line; done
-    for group in $groups; do kill -s KILL -- "-$group"; done`;
-
-  readonly #groups = new Set<number>();
-  #child: ChildProcess | undefined;
-
-  add(group: number): void {
-    this.#groups.add(group);
-    this.#tell();
-  }
-
-  remove(group: number): void {
-    this.#groups.delete(group);
-    this.#tell();
-  }
-
-  async close(): Promise<void> {
-    const child = this.#child;
-    if (!child) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    child.stdin?.end();
-    await within(gone, KILL_WAIT_MS);
-  }
-
-  #tell(): void {
-    this.#child ??= this.#spawn();
-    this.#child.stdin?.write(`${[...this.#groups].join(' ')}\n`);
-  }
-
-  #spawn(): ChildProcess {
-    const child = spawn('/bin/sh', ['-c', GroupWatchdog.#script], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      detached: true,
-    });
-    const forget = () => {
-      this.#child = undefined;
-    };
-    child.once('exit', forget);
-    child.on('error', forget);
-    // A write to a watchdog that just died; the next change starts another.
-    child.stdin.on('error', forget);
-    return child;
   }
 }
 

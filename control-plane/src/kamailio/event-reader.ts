@@ -57,7 +57,10 @@ export class EventReader {
   async stop(): Promise<void> {
     this.#abort.abort();
     const waited = new AbortController();
-    await Promise.race([this.#running, delay(STOP_WAIT_MS, undefined, { signal: waited.signal }).catch(() => {})]);
+    await Promise.race([
+      this.#running,
+      delay(STOP_WAIT_MS, undefined, { signal: waited.signal }).catch(() => {}),
+    ]);
     waited.abort();
   }
 

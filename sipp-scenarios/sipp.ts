@@ -1,0 +1,131 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ROOT } from '../control-plane/src/cli/paths.js';
+import { RunningProcess } from '../control-plane/src/cli/process.js';
+
+export interface SippOptions {
+  /** File in sipp-scenarios/, e.g. carrier/inbound-answered.xml. */
+  scenario: string;
+  /** Address that SIPp sends from. Its port is picked by SIPp. */
+  host: string;
+  /** host:port that the calls go to. */
+  target: string;
+  /** Number that is dialled. */
+  number: string;
+  /** How many calls. Default 1. */
+  calls?: number;
+  /** Calls a second. Default 10. */
+  rate?: number;
+  /** How long each call is held, in ms, by scenarios that pause. Default 0. */
+  holdMs?: number;
+  /** Call-IDs are this, a counter and the host. Default a name of the process. */
+  callIdPrefix?: string;
+  /** Keep a line of every message for `messages()`. Default false: it costs under load. */
+  trace?: boolean;
+  /** The whole run ends after this at the latest, in s. Default 60. */
+  timeoutS?: number;
+}
+
+export interface SippResult {
+  created: number;
+  successful: number;
+  failed: number;
+  retransmissions: number;
+}
+
+/** One message as SIPp saw it. */
+export interface SippMessage {
+  /** ms since 1970 */
+  at: number;
+  direction: 'in' | 'out';
+  sipCallId: string;
+  cseq: string;
+  firstLine: string;
+}
+
+/** One run of SIPp with a scenario of ours. It ends with this process, however that ends. */
+export class SippRun {
+  readonly #process: RunningProcess;
+  readonly #directory: string;
+
+  private constructor(process: RunningProcess, directory: string) {
+    this.#process = process;
+    this.#directory = directory;
+  }
+
+  static async start(options: SippOptions): Promise<SippRun> {
+    const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-sipp-'));
+    const process = new RunningProcess(
+      {
+        name: 'sipp',
+        command: 'sipp',
+        args: sippArguments(options, directory),
+        cwd: directory,
+        ready: () => Promise.resolve(),
+      },
+      () => {},
+    );
+    return new SippRun(process, directory);
+  }
+
+  /**
+   * Waits for the end of the run.
+   *
+   * @throws Error where SIPp itself failed, with its last lines
+   */
+  async result(): Promise<SippResult> {
+    const { code, signal } = await this.#process.exited;
+    const statistics = await readFile(join(this.#directory, 'statistics.csv'), 'utf8').catch(() => '');
+    const [names = '', ...rows] = statistics.trim().split('\n');
+    const last = rows.at(-1)?.split(';');
+    // 1: some calls failed, which the figures say too.
+    if (last === undefined || (code !== 0 && code !== 1)) {
+      throw new Error(`sipp ended with ${code ?? signal}: ${this.#process.lastLines.join('\n')}`);
+    }
+    const column = (name: string) => Number(last[names.split(';').indexOf(name)]);
+    return {
+      created: column('TotalCallCreated'),
+      successful: column('SuccessfulCall(C)'),
+      failed: column('FailedCall(C)'),
+      retransmissions: column('Retransmissions(C)'),
+    };
+  }
+
+  /** The messages so far, where the run traces. */
+  async messages(): Promise<SippMessage[]> {
+    const text = await readFile(join(this.#directory, 'messages.tsv'), 'utf8').catch(() => '');
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => {
+        const [, , seconds = '', direction, sipCallId = '', cseq = '', firstLine = ''] = line.split('\t');
+        return {
+          at: Number(seconds) * 1000,
+          direction: direction === 'S' ? 'out' : 'in',
+          sipCallId,
+          cseq: cseq.replace(/^CSeq:/, ''),
+          firstLine,
+        };
+      });
+  }
+
+  /** Ends the run if it still goes on, and removes its files. */
+  async stop(): Promise<void> {
+    await this.#process.kill();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+function sippArguments(options: SippOptions, directory: string): string[] {
+  const { calls = 1, rate = 10, holdMs = 0, trace = false, timeoutS = 60 } = options;
+  const prefix = options.callIdPrefix ?? `sipp-${process.pid}`;
+  return [
+    ...['-sf', join(ROOT, 'sipp-scenarios', options.scenario), '-i', options.host, '-s', options.number],
+    ...['-m', String(calls), '-r', String(rate), '-d', String(holdMs), '-l', String(calls)],
+    ...['-cid_str', `${prefix}-%u@%s`, '-nostdin', '-timeout', `${timeoutS}s`],
+    ...['-trace_stat', '-fd', '1', '-stf', join(directory, 'statistics.csv')],
+    ...(trace ? ['-trace_shortmsg', '-shortmessage_file', join(directory, 'messages.tsv')] : []),
+    ...['-buff_size', '1048576', options.target],
+  ];
+}
