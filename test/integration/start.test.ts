@@ -1,0 +1,144 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { ROOT } from '../../control-plane/src/cli/paths.js';
+import { freePort } from '../../control-plane/src/cli/ports.js';
+import { eventually } from '../harness/await.js';
+
+const COMMAND = join(ROOT, 'dist/control-plane/src/cli/main.js');
+
+/** A folder of the test's own, with the environment that moves a demo into it and onto free ports. */
+async function sandbox(t: Test): Promise<{ directory: string; env: Record<string, string> }> {
+  const directory = mkdtempSync(join(tmpdir(), 'retell-proxy-start-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const ports = [
+    'DEMO_SIP_PORT',
+    'DEMO_RETELL_SIP_PORT',
+    'DEMO_RETELL_HTTP_PORT',
+    'DEMO_API_PORT',
+    'DEMO_RPC_PORT',
+  ];
+  const env: Record<string, string> = {
+    RETELL_PROXY_VAR: join(directory, 'var'),
+    CONFIG_FILE: '',
+    API_TOKEN: '',
+  };
+  for (const port of ports) env[port] = String(await freePort());
+  return { directory, env };
+}
+
+/** The command line as a user runs it, its output kept. */
+function run(
+  t: Test,
+  args: string[],
+  { directory, env }: { directory: string; env: Record<string, string> },
+) {
+  const child = spawn(process.execPath, [COMMAND, ...args], {
+    cwd: directory,
+    env: { ...process.env, ...env },
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  return {
+    child,
+    exited,
+    output: () => output,
+    prints: (what: RegExp) => eventually(`the output ${what}`, () => what.test(output), 20_000),
+  };
+}
+
+/** Processes that were started with this text in their command line. */
+function processesWith(text: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const dead = / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+        return !dead && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+t.test(
+  'the demo starts, shows a call with its ladder, survives dead parts, and Ctrl-C leaves nothing',
+  async (t) => {
+    const place = await sandbox(t);
+    const start = run(t, ['start'], place);
+    await start.prints(/^ready$/m);
+    t.match(start.output(), `udp:127.0.0.1:${place.env.DEMO_SIP_PORT}`);
+    const token = readFileSync(join(place.directory, 'var/api-token'), 'utf8').trim();
+    t.match(start.output(), token);
+
+    const first = run(t, ['demo'], place);
+    t.equal(await first.exited, 0, first.output());
+    t.match(first.output(), '"outcome": "ended"');
+    t.match(first.output(), 'It is ended now, ended by api.');
+    t.match(first.output(), /\|-INVITE -+>\|/);
+    t.equal(first.output().match(/ BYE-\||\|-BYE /g)?.length, 2, 'one BYE to each side');
+
+    const [kamailio = 0] = processesWith(join(place.directory, 'var/kamailio/node.cfg'));
+    process.kill(kamailio, 'SIGKILL');
+    await start.prints(/^kamailio was ended by SIGKILL; restart 1 in \d+ ms$/m);
+    const second = await eventually('a demo call after the restart', async () => {
+      const again = run(t, ['demo'], place);
+      return (await again.exited) === 0 && again;
+    });
+    t.match(second.output(), '"outcome": "ended"');
+
+    start.child.kill('SIGINT');
+    t.equal(await start.exited, 0, start.output());
+    t.match(start.output(), /^stopped$/m);
+    t.same(processesWith(place.directory), []);
+  },
+);
+
+t.test('a port that is taken is one clear line, and nothing is started', async (t) => {
+  const place = await sandbox(t);
+  const taken = createServer().listen(Number(place.env.DEMO_API_PORT), '127.0.0.1');
+  t.teardown(() => taken.close());
+  await once(taken, 'listening');
+  const start = run(t, ['start'], place);
+  t.equal(await start.exited, 1);
+  t.match(
+    start.output(),
+    new RegExp(`^api.listen needs tcp 127.0.0.1:${place.env.DEMO_API_PORT}, but the port is taken.*\n$`),
+  );
+});
+
+t.test('a bad config.yaml is told of line by line, with exit code 2', async (t) => {
+  const place = await sandbox(t);
+  writeFileSync(
+    join(place.directory, 'config.yaml'),
+    'sip: {listen: ["udp:127.0.0.1:5060"], liste: 1}\nretell: {gateways: []}\ncarriers: [{name: acme, networks: [10.0.0.0/33]}]\n',
+  );
+  const start = run(t, ['start'], place);
+  t.equal(await start.exited, 2);
+  for (const path of ['sip.liste:', 'retell.gateways:', 'carriers[0].networks[0]:', 'api:']) {
+    t.ok(
+      start
+        .output()
+        .split('\n')
+        .some((line) => line.startsWith(path)),
+      path,
+    );
+  }
+});
+
+t.test('a demo command without a running demo says what to do', async (t) => {
+  const demo = run(t, ['demo'], await sandbox(t));
+  t.equal(await demo.exited, 1);
+  t.match(demo.output(), /start one with npm start\n$/);
+});
