@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { KamailioError } from '../kamailio/errors.js';
 import type { Dialog, KamailioNode } from '../kamailio/node.js';
-import { type Call, type Leg, stateOf } from './call.js';
+import { type Call, callerLeg, type Leg, stateOf } from './call.js';
 import type { CallChanges } from './changes.js';
 import { CallError } from './errors.js';
 import { timeline } from './record.js';
@@ -43,6 +43,11 @@ export interface HangupOptions {
 
 /** A hangup that another request started, on this replica or another, is waited for, not repeated. */
 const LOCK_SLACK_MS = 2000;
+/**
+ * Kamailio hands both BYEs over in one go, and may lose the second (kamailio#4268, #4169): where the event of
+ * one has come and that of the other is still missing after this, in ms, it was never sent.
+ */
+const MISSING_BYE_MS = 250;
 
 /**
  * Ends answered calls and says what the wire said. Kamailio's own answer proves nothing: the outcome is
@@ -81,7 +86,7 @@ export class Hangup {
     const watch = await ChangeWatch.start(this.#o.changes, id);
     try {
       const acted = await this.#once(id, () => this.#sendByes(call, request));
-      return await this.#outcome(id, watch, acted);
+      return await this.#outcome(id, watch, acted, request);
     } finally {
       watch.stop();
     }
@@ -129,8 +134,15 @@ export class Hangup {
     }
   }
 
-  async #outcome(id: string, watch: ChangeWatch, acted: boolean): Promise<HangupResult> {
-    const deadline = Date.now() + this.#o.timeoutMs;
+  async #outcome(
+    id: string,
+    watch: ChangeWatch,
+    acted: boolean,
+    request: HangupRequest,
+  ): Promise<HangupResult> {
+    const started = Date.now();
+    const deadline = started + this.#o.timeoutMs;
+    let healing = started + MISSING_BYE_MS;
     for (;;) {
       const call = await this.#read(id);
       const legs = legsOf(call);
@@ -138,9 +150,32 @@ export class Hangup {
       if (answered === 2) return { outcome: 'ended', legs };
       if (call.ended_by === 'carrier' || call.ended_by === 'retell')
         return { outcome: 'already_ended', legs };
-      const left = deadline - Date.now();
-      if (left <= 0 || !acted) return { outcome: answered === 1 ? 'partial' : 'failed', legs };
-      await watch.next(left);
+      const now = Date.now();
+      if (now >= deadline || !acted) return { outcome: answered === 1 ? 'partial' : 'failed', legs };
+      if (now >= healing) {
+        healing = Number.POSITIVE_INFINITY;
+        await this.#sendMissingBye(call, request);
+      }
+      await watch.next(Math.min(deadline, healing) - now);
+    }
+  }
+
+  /** One leg got its BYE and the other none: it gets one from the record, once, whichever replica asks. */
+  async #sendMissingBye(call: Call, request: HangupRequest): Promise<void> {
+    const missing = legsOf(call).filter(({ method }) => method === null);
+    const [leg] = missing;
+    const node = this.#o.nodes.get(call.node);
+    if (missing.length !== 1 || leg === undefined || node === undefined || call.dialog === undefined) return;
+    if (!(await this.#o.store.lock(`bye:${call.id}`, this.#o.timeoutMs + LOCK_SLACK_MS))) return;
+    const { from_uri, to_uri } = call.dialog;
+    const caller = { ...call.dialog.caller, uri: from_uri };
+    const callee = { ...call.dialog.callee, uri: to_uri };
+    const [to, from] = leg.leg === callerLeg(call.direction) ? [caller, callee] : [callee, caller];
+    try {
+      await node.sendBye(call.sip_call_id ?? '', to, from, reasonHeader(request.reason));
+    } catch (error) {
+      // The leg stays without a BYE, and the outcome says so.
+      if (!(error instanceof KamailioError)) throw error;
     }
   }
 

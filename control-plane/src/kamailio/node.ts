@@ -1,4 +1,5 @@
 import { KamailioError } from './errors.js';
+import type { LegState } from './events.js';
 import type { RpcClient } from './rpc-client.js';
 
 /**
@@ -13,6 +14,14 @@ export interface Dialog {
   h_id: number;
   state: DialogState;
 }
+
+/** One side of a call, as a request to it or from it needs it. */
+export interface LegAddress extends LegState {
+  uri: string;
+}
+
+/** Requests may have passed since the record was written: the CSeq has to be above theirs (RFC 3261 12.2.1.1). */
+const CSEQ_GAP = 1000;
 
 /** The commands of one Kamailio node that the control plane uses, typed. */
 export class KamailioNode {
@@ -68,6 +77,28 @@ export class KamailioNode {
       if (error instanceof KamailioError && error.faultCode === 404) return false;
       throw error;
     }
+  }
+
+  /**
+   * Has the node send a BYE that is built from a call's record, for a leg that Kamailio sent none, or whose
+   * dialog it does not know. What becomes of it comes as events, like that of any other BYE.
+   *
+   * @param to the leg that gets the BYE, `from` the other one; `uri` is the address of each in From and To
+   * @throws KamailioError
+   */
+  async sendBye(sipCallId: string, to: LegAddress, from: LegAddress, reason?: string): Promise<void> {
+    const headers = [
+      ...(to.route_set.length === 0 ? [] : [`Route: ${to.route_set.join(', ')}`]),
+      `From: <${from.uri}>;tag=${from.tag}`,
+      `To: <${to.uri}>;tag=${to.tag}`,
+      `Call-ID: ${sipCallId}`,
+      `CSeq: ${from.cseq + CSEQ_GAP} BYE`,
+      ...(reason === undefined ? [] : [`Reason: ${reason}`]),
+      'Max-Forwards: 70',
+    ];
+    const nextHop = /<([^>]*)>/.exec(to.route_set[0] ?? '')?.[1] ?? '.';
+    const text = `${headers.join('\r\n')}\r\n`;
+    await this.rpc.call('tm.t_uac_start', ['BYE', to.contact, nextHop, to.socket, text]);
   }
 
   /**

@@ -1,0 +1,105 @@
+import { Redis } from 'ioredis';
+import t from 'tap';
+import { CallChanges } from '../../control-plane/src/calls/changes.js';
+import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
+import { Hangup } from '../../control-plane/src/calls/hangup.js';
+import { CallStore } from '../../control-plane/src/calls/store.js';
+import type { ByeEvent } from '../../control-plane/src/kamailio/events.js';
+import { type Dialog, KamailioNode } from '../../control-plane/src/kamailio/node.js';
+import { establish, recordOf, startScene } from '../harness/scene.js';
+
+/** Kamailio's race, forced: only the carrier's BYE leaves, as its events say. */
+class OneSidedNode extends KamailioNode {
+  byes = 0;
+
+  constructor(
+    node: KamailioNode,
+    readonly loseBye: (sipCallId: string) => Promise<void>,
+  ) {
+    super(node.rpc);
+  }
+
+  override async endDialog(sipCallId: string, _dialog: Dialog): Promise<boolean> {
+    await this.loseBye(sipCallId);
+    return true;
+  }
+
+  override async sendBye(...args: Parameters<KamailioNode['sendBye']>): Promise<void> {
+    this.byes += 1;
+    await super.sendBye(...args);
+  }
+}
+
+t.test('a leg whose BYE Kamailio lost gets one from the record, once', async (t) => {
+  const scene = await startScene(t);
+  const { stack } = scene;
+  const { caller, callee, record } = await establish(scene);
+  const redis = new Redis(stack.redisUrl);
+  const subscriber = new Redis(stack.redisUrl);
+  t.teardown(() => redis.disconnect());
+  t.teardown(() => subscriber.disconnect());
+  const store = new CallStore(redis, 3600);
+  const nobody = {
+    eventHandled: () => {},
+    callStarted: () => {},
+    callEnded: () => {},
+    byeUnmatched: () => {},
+  };
+  const handler = new EventHandler(store, nobody);
+  const node = new OneSidedNode(new KamailioNode(stack.rpc), async (sip_call_id) => {
+    const bye = { at: Date.now() * 1000, sip_call_id, from_tag: callee.localTag, to_tag: caller.localTag };
+    const sent: ByeEvent = { ...bye, type: 'bye_sent', code: undefined };
+    const answered: ByeEvent = { ...bye, type: 'bye_answered', code: 200 };
+    await handler.handle('node1', [sent, answered]);
+  });
+  const hangup = new Hangup({
+    store,
+    changes: new CallChanges(subscriber),
+    nodes: new Map([['node1', node]]),
+    timeoutMs: 3000,
+  });
+  const result = await hangup.hangup(record.id, { by: 'test', reason: 'maintenance' });
+  t.equal(result.outcome, 'ended');
+  t.match(result.legs, [
+    { leg: 'carrier', status: 200 },
+    { leg: 'retell', method: 'BYE', status: 200 },
+  ]);
+  t.equal(node.byes, 1);
+  const { message } = await callee.next('BYE');
+  t.equal(message.toTag, callee.localTag);
+  t.equal(message.get('from')?.match(/tag=/g)?.length, 1, 'one tag in From');
+  t.equal(message.fromTag, caller.localTag);
+  t.equal(message.cseq, 1001);
+  t.match(message.get('reason'), 'text="maintenance"');
+  t.equal(scene.retell.count('BYE', { withRetransmissions: true }), 1);
+});
+
+t.test('both legs can be sent a BYE from the record after a restart of Kamailio', async (t) => {
+  const scene = await startScene(t, { transport: 'tcp' });
+  const { stack } = scene;
+  const { caller, callee, record } = await establish(scene);
+  const store = new CallStore(stack.redis, 3600);
+  const call = await store.get(record.id);
+  if (call?.dialog === undefined) throw new Error('the record has no dialog');
+  await stack.parts.kamailio.kill();
+  await stack.parts.kamailio.start();
+  const node = new KamailioNode(stack.rpc);
+  const { from_uri, to_uri } = call.dialog;
+  const from = { ...call.dialog.caller, uri: from_uri };
+  const to = { ...call.dialog.callee, uri: to_uri };
+  await node.sendBye(caller.callId, from, to);
+  await node.sendBye(caller.callId, to, from);
+  t.equal((await caller.next('BYE')).status, 200);
+  t.equal((await callee.next('BYE')).status, 200);
+});
+
+t.test('a BYE that passes after a restart of Kamailio ends the record', async (t) => {
+  const scene = await startScene(t);
+  const { caller, callee } = await establish(scene);
+  await scene.stack.parts.kamailio.kill();
+  await scene.stack.parts.kamailio.start();
+  t.equal((await callee.bye()).status, 200);
+  t.equal((await caller.next('BYE')).status, 200);
+  const record = await recordOf(scene.stack, caller.callId, 'ended');
+  t.equal(record.ended_by, 'retell');
+});
