@@ -1,4 +1,4 @@
-import type { LegState } from '../kamailio/events.js';
+import type { AnsweredEvent } from '../kamailio/events.js';
 
 export type CallState = 'routing' | 'ringing' | 'answered' | 'ended';
 export type Direction = 'inbound' | 'outbound';
@@ -21,14 +21,10 @@ export interface ByeResult {
 }
 
 /** How a request within the call's dialog is addressed: both legs, as of the answer. */
-export interface DialogIdentity {
-  h_entry: number;
-  h_id: number;
-  from_uri: string;
-  to_uri: string;
-  caller: LegState;
-  callee: LegState;
-}
+export type DialogIdentity = Pick<
+  AnsweredEvent,
+  'h_entry' | 'h_id' | 'from_uri' | 'to_uri' | 'caller' | 'callee'
+>;
 
 /** One call: one record, one dialog. All times are ms since 1970. */
 export interface Call {
