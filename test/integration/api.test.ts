@@ -1,4 +1,5 @@
 import t from 'tap';
+import { request } from 'undici';
 import { eventually } from '../harness/await.js';
 import { dial, establish, recordOf, startScene } from '../harness/scene.js';
 import { startStack } from '../harness/stack.js';
@@ -25,6 +26,8 @@ t.test('an unknown call, path or field is a problem+json with a stable code', as
     [await api.post('/v1/calls/unknown/hangup'), 404, 'call_not_found'],
     [await api.get('/v1/calls/sip:unknown@example.com'), 404, 'call_not_found'],
     [await api.get('/v1/nothing'), 404, 'not_found'],
+    [await api.get('/v1/%zz'), 400, 'bad_request'],
+    [await api.get(`/v1/calls/${'x'.repeat(400)}`), 400, 'bad_request'],
     [await api.get('/v1/calls?limit=0'), 400, 'validation_failed'],
     [await api.get('/v1/calls?state=up'), 400, 'validation_failed'],
     [await api.get('/v1/calls?colour=red'), 400, 'validation_failed'],
@@ -43,8 +46,39 @@ t.test('an unknown call, path or field is a problem+json with a stable code', as
       type: `urn:retell-sip-proxy:problem:${code}`,
     });
   }
-  t.match(cases[6][0].body.errors, [{ field: 'querystring.colour' }]);
-  t.match(cases[8][0].body.errors, [{ field: 'body.because' }]);
+  t.match(cases[8][0].body.errors, [{ field: 'querystring.colour' }]);
+  t.same(cases[10][0].body.errors, [
+    { field: 'body.because', message: 'must NOT have additional properties' },
+  ]);
+});
+
+t.test('a body that is empty is none, and one that is no JSON is refused', async (t) => {
+  const { api } = await startStack(t, { gateways: GATEWAYS });
+  const send = async (type: string, body: string) => {
+    const reply = await request(`${api.url}/v1/calls/unknown/hangup`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${api.tokens.all}`, 'content-type': type },
+      body,
+    });
+    return { status: reply.statusCode, code: ((await reply.body.json()) as { code: string }).code };
+  };
+  t.same(await send('application/json', ''), { status: 404, code: 'call_not_found' });
+  t.same(await send('application/json', '{'), { status: 400, code: 'bad_request' });
+  t.same(await send('text/plain', 'hello'), { status: 415, code: 'unsupported_media_type' });
+});
+
+t.test('the figures of a node are in the first scrape, and gone when it does not answer', async (t) => {
+  const { api, parts } = await startStack(t, { gateways: GATEWAYS });
+  const first = (await api.get('/metrics')).body;
+  t.match(first, 'retell_proxy_kamailio_up{node="node1"} 1');
+  t.match(first, 'retell_proxy_kamailio_active_dialogs{node="node1"} 0');
+  t.match(first, 'retell_proxy_kamailio_drops{node="node1",reason="unknown_source"} 0');
+  await parts.kamailio.kill();
+  const down = await eventually('the node is seen as down', async () => {
+    const { body } = await api.get('/metrics');
+    return body.includes('retell_proxy_kamailio_up{node="node1"} 0') && body;
+  });
+  t.notMatch(down, 'retell_proxy_kamailio_active_dialogs{');
 });
 
 t.test('the list pages through calls, newest first, and each appears once', async (t) => {

@@ -77,6 +77,28 @@ t.test('a leg that answers 481 is over: the outcome is ended, with the status', 
   t.same(body.legs[0], { leg: 'carrier', method: 'BYE', status: 481 });
 });
 
+t.test('a provisional reply to a BYE is not its answer', async (t) => {
+  const scene = await startScene(t);
+  const { callee, record } = await establish(scene);
+  callee.on('BYE', (request) => {
+    request.reply(183);
+    setTimeout(() => request.reply(202), 200);
+  });
+  const { body } = await scene.stack.api.post(`/v1/calls/${record.id}/hangup`);
+  t.equal(body.outcome, 'ended');
+  t.same(body.legs[1], { leg: 'retell', method: 'BYE', status: 202 });
+});
+
+t.test('a hangup whose dialog Kamailio lost is failed, and the next one is not held up by it', async (t) => {
+  const scene = await startScene(t);
+  const { record } = await establish(scene);
+  await scene.stack.parts.kamailio.kill();
+  await scene.stack.parts.kamailio.start();
+  const path = `/v1/calls/${record.id}/hangup`;
+  t.equal((await scene.stack.api.post(path)).body.outcome, 'failed');
+  t.equal(await scene.stack.redis.exists(`lock:hangup:${record.id}`), 0);
+});
+
 t.test('a ringing call is not hung up, and is told so, not reported as ended', async (t) => {
   const scene = await startScene(t);
   scene.retell.onInvite = (call) => call.ring();

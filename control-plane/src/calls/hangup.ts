@@ -85,25 +85,21 @@ export class Hangup {
     }
     const watch = await ChangeWatch.start(this.#o.changes, id);
     try {
-      const acted = await this.#once(id, () => this.#sendByes(call, request));
-      return await this.#outcome(id, watch, acted, request);
+      return await this.#actOnce(call, request, watch);
     } finally {
       watch.stop();
     }
   }
 
-  /**
-   * Runs `act` unless a hangup of this call runs on another replica, which then has acted. Where it fails
-   * the next hangup may try again at once.
-   */
-  async #once(id: string, act: () => Promise<boolean>): Promise<boolean> {
-    const lock = `hangup:${id}`;
-    if (!(await this.#o.store.lock(lock, this.#o.timeoutMs + LOCK_SLACK_MS))) return true;
+  /** Acts unless a hangup of this call runs on another replica, which then has acted; waits for the wire. */
+  async #actOnce(call: Call, request: HangupRequest, watch: ChangeWatch): Promise<HangupResult> {
+    const lock = `hangup:${call.id}`;
+    const first = await this.#o.store.lock(lock, this.#o.timeoutMs + LOCK_SLACK_MS);
     try {
-      return await act();
-    } catch (error) {
-      await this.#o.store.unlock(lock);
-      throw error;
+      const acted = first ? await this.#sendByes(call, request) : true;
+      return await this.#outcome(call.id, watch, acted, request);
+    } finally {
+      if (first) await this.#o.store.unlock(lock);
     }
   }
 

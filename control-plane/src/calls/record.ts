@@ -1,13 +1,5 @@
 import type { ByeEvent, CallEvent } from '../kamailio/events.js';
-import {
-  type Call,
-  callerLeg,
-  type EndedBy,
-  type Leg,
-  legOfTag,
-  otherLeg,
-  type TimelineEntry,
-} from './call.js';
+import { type Call, type EndedBy, type Leg, legOfTag, type TimelineEntry } from './call.js';
 
 /**
  * A call's record in Redis is one flat hash. Every field is written once and never changed, each event
@@ -108,7 +100,7 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     ringing_at: number(record.ringing_at),
     answered_at: number(record.answered_at),
     ended_at: number(record.ended_at),
-    ended_by: endedBy(record.ended_by, direction),
+    ended_by: record.ended_by as EndedBy | undefined,
     sip_status: number(record.sip_status),
     reason: record.reason,
     dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
@@ -125,13 +117,6 @@ function timelineOf(record: RecordFields): TimelineEntry[] {
       return { at: Number(at) / 1000, type, ...JSON.parse(detail) };
     })
     .sort((a, b) => a.at - b.at);
-}
-
-/** Kamailio knows caller and callee; which of them is the carrier follows from the direction. */
-function endedBy(by: string | undefined, direction: Call['direction']): EndedBy | undefined {
-  if (by === 'caller') return callerLeg(direction);
-  if (by === 'callee') return otherLeg(callerLeg(direction));
-  return by as EndedBy | undefined;
 }
 
 function bye(record: RecordFields, leg: Leg): Call['bye'][Leg] {

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { type ApiToken, authPlugin } from './plugins/auth.js';
-import { errorsPlugin } from './plugins/errors.js';
+import { errorsPlugin, problemOf } from './plugins/errors.js';
 import { openapiPlugin } from './plugins/openapi.js';
+import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
 
@@ -28,8 +29,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     genReqId: () => randomUUID(),
     // Unknown members are told of, not quietly dropped.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true } },
+    // Errors before any route is found, such as a path that cannot be decoded.
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  takeJsonOnly(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
@@ -39,4 +43,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
   return app;
+}
+
+/** Bodies are JSON or nothing at all: many clients send a content type with an empty body. */
+function takeJsonOnly(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else parseJson(request, body, done);
+  });
 }

@@ -11,7 +11,6 @@ export const PROBLEMS = {
   forbidden: { status: 403, title: "The token's scopes do not allow this" },
   call_not_found: { status: 404, title: 'There is no such call' },
   not_found: { status: 404, title: 'There is nothing at this path' },
-  method_not_allowed: { status: 405, title: 'The path does not take this method' },
   call_not_answered: { status: 409, title: 'The call is not answered' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has to be JSON' },

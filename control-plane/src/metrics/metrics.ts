@@ -23,6 +23,9 @@ const NODE_GAUGES = [
   ['queued_events', 'Call events that wait for Redis', 'queue.events'],
 ] as const;
 
+/** Why a node drops a request without an answer. */
+const DROP_REASONS = ['unknown_source', 'malformed'] as const;
+
 /** Every metric of the control plane, in one registry of its own. */
 export class Metrics implements CallObserver {
   readonly registry = new Registry();
@@ -50,11 +53,21 @@ export class Metrics implements CallObserver {
     'method',
     'outcome',
   ]);
+  readonly #nodeUp = this.#gauge('kamailio_up', 'Whether the node answers', ['node']);
+  readonly #nodeGauges = NODE_GAUGES.map(
+    ([name, help, source]) => [this.#gauge(`kamailio_${name}`, help, ['node']), source] as const,
+  );
+  readonly #nodeDrops = this.#gauge('kamailio_drops', 'Requests dropped since the node started', [
+    'node',
+    'reason',
+  ]);
+  readonly #nodeStatistics: MetricsSources['nodeStatistics'];
+  #nodesReadAt = Number.NEGATIVE_INFINITY;
 
   constructor(sources: MetricsSources) {
     collectDefaultMetrics({ register: this.registry });
     this.#gauge('build_info', 'The version that runs', ['version']).set({ version: sources.version }, 1);
-    this.#nodeMetrics(sources.nodeStatistics);
+    this.#nodeStatistics = sources.nodeStatistics;
   }
 
   eventHandled(type: string, lagS: number): void {
@@ -87,40 +100,33 @@ export class Metrics implements CallObserver {
     this.#rpcTime.observe({ node, method, outcome }, seconds);
   }
 
-  /** Gauges that are read from the nodes when Prometheus asks, at most once in a while. */
-  #nodeMetrics(nodeStatistics: MetricsSources['nodeStatistics']): void {
-    const up = this.#gauge('kamailio_up', 'Whether the node answers', ['node']);
-    const gauges = NODE_GAUGES.map(
-      ([name, help, source]) => [this.#gauge(`kamailio_${name}`, help, ['node']), source] as const,
-    );
-    const drops = this.#gauge('kamailio_drops', 'Requests dropped since the node started', [
-      'node',
-      'reason',
-    ]);
-    let readAt = Number.NEGATIVE_INFINITY;
-    up.collect = async () => {
-      if (Date.now() - readAt < NODE_CACHE_MS) return;
-      readAt = Date.now();
-      for (const [node, statistics] of await nodeStatistics()) {
-        up.set({ node }, statistics === undefined ? 0 : 1);
-        if (statistics === undefined) continue;
-        for (const [gauge, source] of gauges) gauge.set({ node }, statistics.get(source) ?? 0);
-        for (const reason of ['unknown_source', 'malformed']) {
-          drops.set({ node, reason }, statistics.get(`script.drops_${reason}`) ?? 0);
-        }
-      }
-    };
+  /** Everything in Prometheus' text format, the nodes' figures read anew, at most once in a while. */
+  async text(): Promise<string> {
+    if (Date.now() - this.#nodesReadAt >= NODE_CACHE_MS) {
+      this.#nodesReadAt = Date.now();
+      for (const [node, statistics] of await this.#nodeStatistics()) this.#setNode(node, statistics);
+    }
+    return this.registry.metrics();
+  }
+
+  /** A node that does not answer has no figures: the last known ones would look alive. */
+  #setNode(node: string, statistics: NodeStatistics | undefined): void {
+    this.#nodeUp.set({ node }, statistics === undefined ? 0 : 1);
+    for (const [gauge, source] of this.#nodeGauges) {
+      if (statistics === undefined) gauge.remove({ node });
+      else gauge.set({ node }, statistics.get(source) ?? 0);
+    }
+    for (const reason of DROP_REASONS) {
+      if (statistics === undefined) this.#nodeDrops.remove({ node, reason });
+      else this.#nodeDrops.set({ node, reason }, statistics.get(`script.drops_${reason}`) ?? 0);
+    }
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
     return new Counter({ name: `retell_proxy_${name}`, help, labelNames, registers: [this.registry] });
   }
 
-  #gauge<L extends string>(
-    name: string,
-    help: string,
-    labelNames: L[],
-  ): Gauge<L> & { collect?: () => Promise<void> } {
+  #gauge<L extends string>(name: string, help: string, labelNames: L[]): Gauge<L> {
     return new Gauge({ name: `retell_proxy_${name}`, help, labelNames, registers: [this.registry] });
   }
 

@@ -26,7 +26,8 @@ export const errorsPlugin = fp(
   { name: 'errors' },
 );
 
-function problemOf(error: FastifyError): Problem {
+/** What the API answers for an error, whoever threw it. */
+export function problemOf(error: FastifyError): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof CallError) return new Problem(error.code, error.message);
   if (error.validation) {

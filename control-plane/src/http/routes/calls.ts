@@ -110,21 +110,24 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
     '/v1/calls/:id/hangup',
     {
       config: { scope: 'control' },
+      preValidation: async (request) => {
+        request.body ??= {};
+      },
       schema: {
         summary: 'End an answered call; answers when the wire has',
         tags: ['calls'],
         security,
         params: IdParams,
-        body: Type.Union([HangupBody, Type.Null()]),
+        body: HangupBody,
         response: { 200: HangupResultSchema, '4xx': ProblemSchema, '5xx': ProblemSchema },
       },
     },
     async (request) => {
       const started = performance.now();
       const seconds = () => (performance.now() - started) / 1000;
-      const id = await resolve(request.params.id);
       try {
-        const result = await hangup.hangup(id, { by: request.tokenName, reason: request.body?.reason });
+        const id = await resolve(request.params.id);
+        const result = await hangup.hangup(id, { by: request.tokenName, reason: request.body.reason });
         hangupDone(result.outcome, seconds());
         request.log.info({ call_id: id, token: request.tokenName, ...result }, 'hangup');
         return result;

@@ -62,8 +62,7 @@ export const operationsRoutes: FastifyPluginAsyncTypebox<OperationsRoutesOptions
       logLevel: 'warn',
       schema: { summary: 'Metrics for Prometheus', tags: ['operations'], produces: ['text/plain'] },
     },
-    async (_request, reply) =>
-      reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+    async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.text()),
   );
 };
 
