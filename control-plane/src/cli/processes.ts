@@ -22,8 +22,8 @@ const SIMULATOR_TRACE = 10_000;
 const SIMULATOR_CONCURRENCY = 10_000;
 
 /**
- * Redis for one machine: every write is in its log before it is answered, so that a killed Redis comes back
- * with all of them.
+ * Redis for one machine: every write is handed to the log before it is answered, so that a killed Redis comes
+ * back with all of them.
  */
 export async function redisProcess(options: {
   directory: string;

@@ -215,7 +215,7 @@ const ApiToken = Type.Object(
     }),
     scopes: Type.Array(
       Type.Enum(['read', 'control', 'admin'], {
-        description: 'read: look; control: end and transfer calls; admin: drain, resume, reload',
+        description: 'read: look; control: end calls; admin: for later commands',
       }),
       {
         description: 'What the token may do; at least one of read, control, admin',
