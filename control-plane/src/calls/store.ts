@@ -123,11 +123,6 @@ export class CallStore {
     return (await this.#redis.get(`call-id:${sipCallId}`)) ?? undefined;
   }
 
-  /** Calls that are not ended. */
-  async openCount(): Promise<number> {
-    return this.#redis.zcard(OPEN);
-  }
-
   /**
    * A page of calls, newest first.
    *
