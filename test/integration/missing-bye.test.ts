@@ -1,26 +1,26 @@
 import { Redis } from 'ioredis';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { CallChanges } from '../../control-plane/src/calls/changes.js';
 import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
 import { Hangup } from '../../control-plane/src/calls/hangup.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import type { ByeEvent } from '../../control-plane/src/kamailio/events.js';
-import { type Dialog, KamailioNode } from '../../control-plane/src/kamailio/node.js';
-import { establish, recordOf, startScene } from '../harness/scene.js';
+import { KamailioNode } from '../../control-plane/src/kamailio/node.js';
+import { establish, recordOf, type Scene, startScene } from '../harness/scene.js';
 
-/** Kamailio's race, forced: only the carrier's BYE leaves, as its events say. */
-class OneSidedNode extends KamailioNode {
+/** A node that ends no dialog and only tells of it: Kamailio's races, forced. */
+class ToldNode extends KamailioNode {
   byes = 0;
 
   constructor(
     node: KamailioNode,
-    readonly loseBye: (sipCallId: string) => Promise<void>,
+    readonly told: () => Promise<void>,
   ) {
     super(node.rpc);
   }
 
-  override async endDialog(sipCallId: string, _dialog: Dialog): Promise<boolean> {
-    await this.loseBye(sipCallId);
+  override async endDialog(): Promise<boolean> {
+    await this.told();
     return true;
   }
 
@@ -30,33 +30,48 @@ class OneSidedNode extends KamailioNode {
   }
 }
 
-t.test('a leg whose BYE Kamailio lost gets one from the record, once', async (t) => {
-  const scene = await startScene(t);
-  const { stack } = scene;
-  const { caller, callee, record } = await establish(scene);
+/** A hangup on a node that only tells what the given function makes of the call: its events, in its time. */
+function forcedHangup(t: Test, { stack }: Scene, told: (handler: EventHandler) => Promise<void>) {
   const redis = new Redis(stack.redisUrl);
   const subscriber = new Redis(stack.redisUrl);
   t.teardown(() => redis.disconnect());
   t.teardown(() => subscriber.disconnect());
   const store = new CallStore(redis, 3600);
-  const nobody = {
+  const handler = new EventHandler(store, {
     eventHandled: () => {},
     callStarted: () => {},
     callEnded: () => {},
     byeUnmatched: () => {},
-  };
-  const handler = new EventHandler(store, nobody);
-  const node = new OneSidedNode(new KamailioNode(stack.rpc), async (sip_call_id) => {
-    const bye = { at: Date.now() * 1000, sip_call_id, from_tag: callee.localTag, to_tag: caller.localTag };
-    const sent: ByeEvent = { ...bye, type: 'bye_sent', code: undefined };
-    const answered: ByeEvent = { ...bye, type: 'bye_answered', code: 200 };
-    await handler.handle('node1', [sent, answered]);
   });
-  const hangup = new Hangup({
+  const node = new ToldNode(new KamailioNode(stack.rpc), () => told(handler));
+  const changes = new CallChanges(subscriber);
+  return {
+    node,
     store,
-    changes: new CallChanges(subscriber),
-    nodes: new Map([['node1', node]]),
-    timeoutMs: 3000,
+    hangup: new Hangup({ store, changes, nodes: new Map([['node1', node]]), timeoutMs: 3000 }),
+  };
+}
+
+/** The events of a BYE that a leg got and answered. */
+function byeTo(leg: { callId: string; localTag: string }, other: { localTag: string }): ByeEvent[] {
+  const bye = {
+    at: Date.now() * 1000,
+    sip_call_id: leg.callId,
+    from_tag: other.localTag,
+    to_tag: leg.localTag,
+  };
+  return [
+    { ...bye, type: 'bye_sent', code: undefined },
+    { ...bye, type: 'bye_answered', code: 200 },
+  ];
+}
+
+t.test('a leg whose BYE Kamailio lost gets one from the record, once', async (t) => {
+  const scene = await startScene(t);
+  const { caller, callee, record } = await establish(scene);
+  const { node, hangup } = forcedHangup(t, scene, async (handler) => {
+    const ended = { type: 'ended' as const, at: Date.now() * 1000, id: record.id, by: 'api' };
+    await handler.handle('node1', [...byeTo(caller, callee), ended]);
   });
   const result = await hangup.hangup(record.id, { by: 'test', reason: 'maintenance' });
   t.equal(result.outcome, 'ended');
@@ -72,6 +87,18 @@ t.test('a leg whose BYE Kamailio lost gets one from the record, once', async (t)
   t.equal(message.cseq, 1001);
   t.match(message.get('reason'), 'text="maintenance"');
   t.equal(scene.retell.count('BYE', { withRetransmissions: true }), 1);
+});
+
+t.test('a call is ended for whoever asks after the answer, also when the end is told last', async (t) => {
+  const scene = await startScene(t);
+  const { caller, callee, record } = await establish(scene);
+  const { store, hangup } = forcedHangup(t, scene, async (handler) => {
+    await handler.handle('node1', [...byeTo(caller, callee), ...byeTo(callee, caller)]);
+    const ended = { type: 'ended' as const, at: Date.now() * 1000, id: record.id, by: 'api' };
+    setTimeout(() => void handler.handle('node1', [ended]), 300);
+  });
+  t.equal((await hangup.hangup(record.id, { by: 'test' })).outcome, 'ended');
+  t.equal((await store.get(record.id))?.ended_by, 'api');
 });
 
 t.test('both legs can be sent a BYE from the record after a restart of Kamailio', async (t) => {

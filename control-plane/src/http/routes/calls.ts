@@ -129,7 +129,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
         const id = await resolve(request.params.id);
         const result = await hangup.hangup(id, { by: request.tokenName, reason: request.body.reason });
         hangupDone(result.outcome, seconds());
-        request.log.info({ call_id: id, token: request.tokenName, ...result }, 'hangup');
+        request.log.info({ call_id: id, by: request.tokenName, ...result }, 'hangup');
         return result;
       } catch (error) {
         hangupDone('refused', seconds());
