@@ -54,8 +54,11 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
   }
 }
 
-/** The fields that a BYE which Kamailio sent, its reply, or a BYE without a known dialog adds. */
-export function fieldsOfBye(event: ByeEvent, call: Pick<Call, 'direction' | 'from_tag'>): RecordFields {
+/**
+ * The fields that a BYE which Kamailio sent, its reply, or a BYE without a known dialog adds. The reply also
+ * ends the call: Kamailio sometimes tells no end of a dialog that RPC ended (kamailio#190, #246).
+ */
+export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
   const at = String(event.at / 1000);
   if (event.type === 'bye_untracked') {
     const by = legOfTag(call, event.from_tag);
@@ -66,11 +69,15 @@ export function fieldsOfBye(event: ByeEvent, call: Pick<Call, 'direction' | 'fro
     };
   }
   const leg = legOfTag(call, event.to_tag);
-  const field =
-    event.type === 'bye_sent'
-      ? { [`bye_${leg}_sent_at`]: at }
-      : { [`bye_${leg}_status`]: String(event.code) };
-  return { ...field, ...timeline(event, { leg, status: event.code }) };
+  const entry = timeline(event, { leg, status: event.code });
+  if (event.type === 'bye_sent') return { [`bye_${leg}_sent_at`]: at, ...entry };
+  const commanded = call.timeline.some(({ type }) => type === 'hangup_requested');
+  return {
+    [`bye_${leg}_status`]: String(event.code),
+    ended_at: at,
+    ended_by: commanded ? 'api' : 'timeout',
+    ...entry,
+  };
 }
 
 /** One entry of the timeline as a field of the record. `at` is in microseconds since 1970. */
