@@ -143,12 +143,11 @@ export class Hangup {
       const call = await this.#read(id);
       const legs = legsOf(call);
       const answered = legs.filter(({ status }) => typeof status === 'number').length;
-      // The end itself is told by an event of its own: who asks next has to see the call ended.
-      if (answered === 2 && stateOf(call) === 'ended') return { outcome: 'ended', legs };
+      if (answered === 2) return { outcome: 'ended', legs };
       if (call.ended_by === 'carrier' || call.ended_by === 'retell')
         return { outcome: 'already_ended', legs };
       const now = Date.now();
-      if (now >= deadline || !acted) return { outcome: OUTCOMES[answered] ?? 'ended', legs };
+      if (now >= deadline || !acted) return { outcome: answered === 1 ? 'partial' : 'failed', legs };
       if (now >= healing) {
         healing = Number.POSITIVE_INFINITY;
         await this.#sendMissingBye(call, request);
@@ -182,9 +181,6 @@ export class Hangup {
     return call;
   }
 }
-
-/** The outcome by how many legs answered their BYE. */
-const OUTCOMES: readonly HangupOutcome[] = ['failed', 'partial', 'ended'];
 
 /** States 3 (no ACK yet) and 4: in any other end_dlg sends nothing and says the same (kamailio.md B). */
 function isConfirmed(dialog: Dialog): boolean {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { isWildcard, parseHostPort, parseSipListen } from '../config/addresses.js';
+import { isWildcard, parseHostPort, parseRpcUrl, parseSipListen } from '../config/addresses.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { demoRetell } from './demo-settings.js';
@@ -110,9 +110,8 @@ async function assertPortsFree(config: Config, demo: boolean): Promise<void> {
   for (const socket of config.sip.listen) {
     await assertPortFree({ ...parseSipListen(socket), what: `sip.listen ${socket}` });
   }
-  const rpc = new URL(config.kamailio.nodes[0]?.rpc_url ?? '');
-  const rpcHost = rpc.hostname.replace(/^\[|\]$/g, '');
-  await assertPortFree({ host: rpcHost, port: Number(rpc.port), transport: 'tcp', what: "Kamailio's RPC" });
+  const rpc = parseRpcUrl(config.kamailio.nodes[0]?.rpc_url ?? '');
+  await assertPortFree({ ...rpc, transport: 'tcp', what: "Kamailio's RPC" });
   await assertPortFree({ ...parseHostPort(config.api.listen), transport: 'tcp', what: 'api.listen' });
   if (!demo) return;
   const { host, sipPort, httpPort } = demoRetell();
