@@ -2,6 +2,7 @@ import { eventually } from './await.js';
 import { type IncomingCall, type OutgoingCall, SipPeer } from './sip-peer.js';
 import {
   CARRIER_HOST,
+  type ConfigSections,
   NUMBER,
   RETELL_HOST,
   type Stack,
@@ -17,19 +18,25 @@ export interface Scene {
   retell: SipPeer;
 }
 
-export interface SceneOptions extends Omit<StackOptions, 'gateways'> {
+export interface SceneOptions extends Omit<StackOptions, 'gateways' | 'config'> {
   transport?: 'udp' | 'tcp';
+  /** Parts of the configuration, which may need the peers' ports. */
+  config?: ConfigSections | ((peers: { carrier: SipPeer; retell: SipPeer }) => ConfigSections);
   /** Retell's gateways, where they are not the one scripted peer. */
   gateways?: (retell: SipPeer) => StackOptions['gateways'];
 }
 
 /** Starts both peers and a stack between them, for one test. */
 export async function startScene(t: TestLike, options: SceneOptions = {}): Promise<Scene> {
-  const { transport = 'udp', gateways, ...stackOptions } = options;
+  const { transport = 'udp', gateways, config = {}, ...stackOptions } = options;
   const carrier = await startPeer(t, { host: CARRIER_HOST, transport });
   const retell = await startPeer(t, { host: RETELL_HOST, transport });
   const uri = `sip:${retell.host}:${retell.port};transport=${transport}`;
-  const stack = await startStack(t, { gateways: gateways?.(retell) ?? [{ uri }], ...stackOptions });
+  const stack = await startStack(t, {
+    gateways: gateways?.(retell) ?? [{ uri }],
+    config: typeof config === 'function' ? config({ carrier, retell }) : config,
+    ...stackOptions,
+  });
   return { stack, carrier, retell };
 }
 

@@ -9,7 +9,7 @@ import {
   type SipCore,
 } from './sip-transaction.js';
 import type { Remote } from './sip-transport.js';
-import { parseNameAddr, parseUri } from './sip-values.js';
+import { parseNameAddr, parseUri, tagOf } from './sip-values.js';
 
 /** Who ended a call: this peer's BYE, the far end's, or nobody because it was never set up. */
 export type EndedBy = 'local' | 'remote' | 'failed';
@@ -87,7 +87,7 @@ export abstract class SipCall {
   autoAnswer: boolean;
 
   protected readonly core: SipCore;
-  protected readonly contact: string;
+  protected contact: string;
   /** From and To as this side writes them. */
   protected abstract local: string;
   protected abstract remote: string;
@@ -118,6 +118,11 @@ export abstract class SipCall {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+  }
+
+  /** The far end's tag; empty before it is known. */
+  get remoteTag(): string {
+    return tagOf(this.remote);
   }
 
   /** Answers requests of this method by hand: at once, later, with any status, or never. */
@@ -229,7 +234,7 @@ export abstract class SipCall {
     if (this.#over) return;
     this.#over = true;
     this.#end(by);
-    later(this.core.lingerMs, () => this.core.removeCall(this.callId, this.localTag));
+    later(this.core.lingerMs, () => this.core.removeCall(this));
   }
 
   #refreshTarget(message: SipMessage): void {

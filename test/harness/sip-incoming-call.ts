@@ -1,4 +1,5 @@
 import { type IncomingRequest, SipCall } from './sip-call.js';
+import { type ChallengeOptions, challengeHeader } from './sip-digest.js';
 import type { Header, SipMessage } from './sip-message.js';
 import { makeResponse, merge, type ServerTransaction, type SipCore } from './sip-transaction.js';
 import { parseNameAddr } from './sip-values.js';
@@ -59,9 +60,19 @@ export class IncomingCall extends SipCall {
     return this.#transaction.status;
   }
 
+  /** Sets the user part of this side's Contact; it is that of the Request-URI otherwise. */
+  set contactUser(user: string) {
+    this.contact = this.core.contact(user);
+  }
+
   /** Sends a provisional response: 100, 180, 183 ... */
   ring(status = 180, headers: readonly Header[] = [], body?: string): void {
     this.#respond(status, undefined, status === 100 ? headers : this.#withContact(headers), body);
+  }
+
+  /** Sends 183, or another 18x, with SDP: early media. */
+  earlyMedia(status = 183, headers: readonly Header[] = []): void {
+    this.ring(status, headers, this.#defaultBody);
   }
 
   /** Sends 200, repeated until the ACK comes (RFC 3261 13.3.1.4). */
@@ -73,6 +84,11 @@ export class IncomingCall extends SipCall {
   refuse(status: number, reason?: string, headers: readonly Header[] = []): void {
     this.#respond(status, reason, headers);
     this.finish('failed');
+  }
+
+  /** Refuses with 401 or 407 and asks for credentials; the INVITE that bears them is a new call. */
+  challenge(options: ChallengeOptions = {}): void {
+    this.refuse(options.status ?? 407, undefined, [challengeHeader(options)]);
   }
 
   /** @internal */

@@ -2,10 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { Mailbox } from './mailbox.js';
 import { MEDIA_PORT, sdp } from './sdp.js';
 import { IncomingRequest, type RequestHandler, type SipCall } from './sip-call.js';
+import { DigestGuard, type DigestOptions } from './sip-digest.js';
 import { IncomingCall } from './sip-incoming-call.js';
 import { parseMessage, SipMessage } from './sip-message.js';
-import { firstRequest, type InviteOptions, OutgoingCall } from './sip-outgoing-call.js';
-import type { OptionsPolicy, PeerBehaviour, PeerOptions } from './sip-peer-options.js';
+import { answerChallenge, firstRequest, type InviteOptions, OutgoingCall } from './sip-outgoing-call.js';
+import type { Announced, OptionsPolicy, PeerBehaviour, PeerOptions } from './sip-peer-options.js';
+import { Registrar, type RegistrarOptions, type Registration } from './sip-registrar.js';
+import { type PresentedCertificate, type TlsFailure, TlsLog } from './sip-tls.js';
 import { type Direction, SipTrace, type TraceEntry } from './sip-trace.js';
 import {
   ClientTransaction,
@@ -15,21 +18,25 @@ import {
   serverKey,
 } from './sip-transaction.js';
 import { openTransport, type Remote, type Transport, type TransportKind } from './sip-transport.js';
-import { parseNameAddr, parseUri } from './sip-values.js';
+import { bracketed, parseNameAddr, parseUri, unbracketed } from './sip-values.js';
 
 export { sdp } from './sdp.js';
 export type { IncomingRequest, RequestHandler, RequestOptions, SipCall } from './sip-call.js';
+export type { ChallengeOptions, Credentials, DigestOptions, DigestVerdict } from './sip-digest.js';
+export { authorization, checkCredentials } from './sip-digest.js';
 export type { AnswerOptions, IncomingCall } from './sip-incoming-call.js';
 export type { Header, SipMessage } from './sip-message.js';
-export type { InviteOptions, OutgoingCall } from './sip-outgoing-call.js';
-export type { OptionsPolicy, PeerBehaviour, PeerOptions } from './sip-peer-options.js';
+export type { ForkOptions, InviteOptions, OutgoingCall } from './sip-outgoing-call.js';
+export type { Announced, OptionsPolicy, PeerBehaviour, PeerOptions } from './sip-peer-options.js';
+export type { RegistrarOptions, Registration } from './sip-registrar.js';
+export type { PresentedCertificate, TlsFailure, TlsOptions } from './sip-tls.js';
 export type { TraceEntry } from './sip-trace.js';
 export type { Remote, TransportKind } from './sip-transport.js';
 
 /** Which message is meant: a request's method, a response's status, or whatever the function accepts. */
 export type MessageFilter = string | number | ((message: SipMessage) => boolean);
 
-/** A scriptable SIP user agent on one UDP or TCP port, for tests and for the simulator. */
+/** A scriptable SIP user agent on one UDP, TCP or TLS port, for tests and for the simulator. */
 export class SipPeer {
   readonly host: string;
   readonly transport: TransportKind;
@@ -39,11 +46,15 @@ export class SipPeer {
   readonly #idPrefix = randomBytes(5).toString('hex');
   readonly #clients = new Map<string, ClientTransaction>();
   readonly #servers = new Map<string, ServerTransaction>();
-  readonly #calls = new Map<string, SipCall>();
+  /** Several under one key are branches of one INVITE. */
+  readonly #calls = new Map<string, SipCall[]>();
   /** Calls by their INVITE's server transaction, for CANCEL. */
   readonly #invited = new WeakMap<ServerTransaction, IncomingCall>();
   readonly #mailbox: Mailbox<SipMessage>;
   readonly #trace: SipTrace;
+  readonly #tls = new TlsLog();
+  readonly #guard = new DigestGuard();
+  readonly #registrar = new Registrar(this.#guard);
   readonly #core: SipCore;
   #socket: Transport | undefined;
   #ids = 0;
@@ -60,11 +71,20 @@ export class SipPeer {
     this.#core = this.#makeCore(keep);
   }
 
-  /** Binds the port and starts to answer. @throws the system error if the address cannot be bound. */
+  /**
+   * Binds the port and starts to answer.
+   * @throws the system error if the address cannot be bound, Error if `tls` is left out where it is needed.
+   */
   static async start(options: PeerOptions = {}): Promise<SipPeer> {
     const peer = new SipPeer(options);
-    peer.#socket = await openTransport(peer.transport, peer.host, options.port ?? 0, (data, from) =>
-      peer.#receive(data, from),
+    const { tls, port = 0 } = options;
+    if (peer.transport === 'tls' && !tls) throw new Error('transport tls needs the option tls');
+    peer.#socket = await openTransport(
+      peer.transport,
+      peer.host,
+      port,
+      (data, from) => peer.#receive(data, from),
+      tls && { options: tls, log: peer.#tls },
     );
     return peer;
   }
@@ -76,6 +96,31 @@ export class SipPeer {
 
   get port(): number {
     return this.#socket?.port ?? 0;
+  }
+
+  /** Handshakes that failed, in order. */
+  get tlsErrors(): readonly TlsFailure[] {
+    return this.#tls.failures;
+  }
+
+  /** What the far ends showed in handshakes that were finished, one for each connection, in order. */
+  get peerCertificates(): readonly PresentedCertificate[] {
+    return this.#tls.certificates;
+  }
+
+  /** What is registered here now, see {@link PeerBehaviour.registrar}. */
+  get registrations(): readonly Registration[] {
+    return this.#registrar.registrations;
+  }
+
+  set digest(options: DigestOptions | undefined) {
+    if (options) this.behaviour.digest = options;
+    else delete this.behaviour.digest;
+  }
+
+  set registrar(options: RegistrarOptions | undefined) {
+    if (options) this.behaviour.registrar = options;
+    else delete this.behaviour.registrar;
   }
 
   set onInvite(handler: (call: IncomingCall) => void) {
@@ -92,29 +137,42 @@ export class SipPeer {
 
   /** This peer's URI for a user part, without angle brackets. */
   uri(user = ''): string {
-    const suffix = this.transport === 'tcp' ? ';transport=tcp' : '';
-    return `sip:${user === '' ? '' : `${user}@`}${this.host}:${this.port}${suffix}`;
+    return this.#uriAt(user, undefined);
   }
 
   /** Places a call. @throws Error if the next hop asks for the other transport. */
   invite(options: InviteOptions): OutgoingCall {
     this.#checkTransport(options);
     const { body = sdp(this.host, MEDIA_PORT) } = options;
-    const call = new OutgoingCall(this.#core, { ...options, body }, this.behaviour.autoAnswer ?? true);
-    this.#calls.set(callKey(call.callId, call.localTag), call);
+    const first = firstRequest(this.#core, 'INVITE', { ...options, body });
+    const call = new OutgoingCall(this.#core, first, this.behaviour.autoAnswer ?? true);
     call.start();
     return call;
   }
 
   /** Sends a request outside any dialog, such as OPTIONS; resolves with its final response as a call's does. */
-  request(method: string, options: InviteOptions): Promise<SipMessage> {
+  async request(method: string, options: InviteOptions): Promise<SipMessage> {
     this.#checkTransport(options);
-    const { message, hop } = firstRequest(this.#core, method, options);
-    return new Promise((resolve) => {
-      new ClientTransaction(this.#core, message, hop, (response) => {
-        if (response.status >= 200) resolve(response);
-      }).start();
-    });
+    const { message, hop, digest } = firstRequest(this.#core, method, options);
+    const send = (request: SipMessage) =>
+      new Promise<SipMessage>((resolve) => {
+        new ClientTransaction(this.#core, request, hop, (response) => {
+          if (response.status >= 200) resolve(response);
+        }).start();
+      });
+    let sent: SipMessage | undefined = message;
+    let response = await send(sent);
+    while (digest) {
+      sent = answerChallenge(this.#core, sent, response, digest);
+      if (!sent) break;
+      response = await send(sent);
+    }
+    return response;
+  }
+
+  /** The next failed handshake that was not taken yet. @throws Error after `timeoutMs`. */
+  nextTlsError(timeoutMs = 5000): Promise<TlsFailure> {
+    return this.#tls.next(timeoutMs);
   }
 
   /**
@@ -137,7 +195,7 @@ export class SipPeer {
 
   /** Calls that are not over yet, or only just. */
   get callCount(): number {
-    return this.#calls.size;
+    return [...this.#calls.values()].reduce((sum, calls) => sum + calls.length, 0);
   }
 
   /** Closes the port. Calls are left as they are; waits that are still open are rejected. */
@@ -146,7 +204,8 @@ export class SipPeer {
     this.#socket = undefined;
     await socket?.close();
     this.#mailbox.close('the peer was stopped');
-    for (const call of this.#calls.values()) call.close('the peer was stopped');
+    this.#tls.close('the peer was stopped');
+    for (const call of [...this.#calls.values()].flat()) call.close('the peer was stopped');
   }
 
   #checkTransport({ via }: InviteOptions): void {
@@ -158,17 +217,20 @@ export class SipPeer {
   #makeCore(keepHistory: boolean): SipCore {
     const { t1Ms = 500, timeoutMs = 8000, lingerMs = keepHistory ? 32_000 : 5000 } = this.#options;
     return {
-      reliable: this.transport === 'tcp',
+      reliable: this.transport !== 'udp',
       t1Ms,
       timeoutMs,
       lingerMs,
       keepHistory,
       uri: (user) => this.uri(user),
-      contact: (user) => `<${this.uri(user)}>`,
+      contact: (user) => `<${this.#uriAt(user, this.#options.contact)}>`,
       via: () =>
-        `SIP/2.0/${this.transport.toUpperCase()} ${this.host}:${this.port};branch=z9hG4bK${this.#newId()};rport`,
+        `SIP/2.0/${this.transport.toUpperCase()} ${this.#address(this.#options.sentBy)};branch=z9hG4bK${this.#newId()};rport`,
       newId: () => this.#newId(),
-      resolve: (host, port = 5060) => this.#options.resolve?.(host, port) ?? { host, port },
+      resolve: (written, port = this.transport === 'tls' ? 5061 : 5060) => {
+        const host = unbracketed(written);
+        return this.#options.resolve?.(host, port) ?? { host, port };
+      },
       transmit: (message, to, retransmission, onError) => {
         if (!this.#socket) return;
         this.#trace.record('out', message, retransmission, to);
@@ -177,8 +239,32 @@ export class SipPeer {
       addClient: (transaction) => this.#clients.set(transaction.key, transaction),
       removeClient: (transaction) => this.#clients.delete(transaction.key),
       removeServer: (transaction) => this.#servers.delete(transaction.key),
-      removeCall: (callId, localTag) => this.#calls.delete(callKey(callId, localTag)),
+      addCall: (call) => {
+        const key = callKey(call.callId, call.localTag);
+        this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
+      },
+      removeCall: (call) => {
+        const key = callKey(call.callId, call.localTag);
+        const others = (this.#calls.get(key) ?? []).filter((other) => other !== call);
+        if (others.length > 0) this.#calls.set(key, others);
+        else this.#calls.delete(key);
+      },
     };
+  }
+
+  #uriAt(user: string, announced: Announced | undefined): string {
+    const suffix = this.transport === 'udp' ? '' : `;transport=${this.transport}`;
+    return `sip:${user === '' ? '' : `${user}@`}${this.#address(announced)}${suffix}`;
+  }
+
+  #address({ host, port = this.port }: Announced = { host: this.host }): string {
+    return `${bracketed(host)}:${port}`;
+  }
+
+  /** The call that a request of the far end belongs to; of several branches the one that the far end tagged. */
+  #callOf(message: SipMessage): SipCall | undefined {
+    const calls = this.#calls.get(callKey(message.callId, message.toTag));
+    return calls?.find((call) => call.remoteTag === message.fromTag) ?? calls?.[0];
   }
 
   #newId(): string {
@@ -208,7 +294,7 @@ export class SipPeer {
   }
 
   #receiveAck(message: SipMessage, from: Remote): void {
-    const call = this.#calls.get(callKey(message.callId, message.toTag));
+    const call = this.#callOf(message);
     const repeated = call?.isRepeatedAck(message) ?? false;
     this.#trace.record('in', message, repeated, from);
     if (call) call.receiveAck(message);
@@ -237,11 +323,14 @@ export class SipPeer {
       if (call) call.receiveCancel(request);
       else request.reply(481);
     } else if (message.toTag !== '') {
-      const call = this.#calls.get(callKey(message.callId, message.toTag));
+      const call = this.#callOf(message);
       if (call) call.receive(transaction);
       else request.reply(481);
-    } else if (message.method === 'INVITE') this.#receiveCall(transaction);
-    else if (message.method === 'OPTIONS') this.#answerOptions(request);
+    } else if (message.method === 'INVITE') {
+      if (this.#admits(request)) this.#receiveCall(transaction);
+    } else if (message.method === 'REGISTER' && this.behaviour.registrar) {
+      this.#registrar.receive(request, this.behaviour.registrar);
+    } else if (message.method === 'OPTIONS') this.#answerOptions(request);
     else if (this.behaviour.onRequest) this.behaviour.onRequest(request);
     else request.reply(405);
   }
@@ -257,10 +346,20 @@ export class SipPeer {
       body: sdp(this.host, MEDIA_PORT),
       autoAnswer: this.behaviour.autoAnswer ?? true,
     });
-    this.#calls.set(callKey(call.callId, call.localTag), call);
+    this.#core.addCall(call);
     this.#invited.set(transaction, call);
     if (this.behaviour.onInvite) this.behaviour.onInvite(call);
     else call.refuse(480);
+  }
+
+  /** Whether a new call may come in; if not, it is answered. */
+  #admits(request: IncomingRequest): boolean {
+    const { digest } = this.behaviour;
+    if (!digest) return true;
+    const refused = this.#guard.refusal(request.message, digest);
+    if (!refused) return true;
+    request.reply(refused.status, undefined, refused.headers);
+    return false;
   }
 
   #answerOptions(request: IncomingRequest): void {

@@ -1,3 +1,4 @@
+import type { SipCall } from './sip-call.js';
 import { type Header, headerKey, SipMessage } from './sip-message.js';
 import type { Remote } from './sip-transport.js';
 
@@ -17,7 +18,7 @@ export interface SipCore {
   readonly keepHistory: boolean;
   /** This peer's URI for a user part, without angle brackets. */
   uri(user: string): string;
-  /** The same in angle brackets. */
+  /** A Contact value for a user part, which may show another address than this peer's own. */
   contact(user: string): string;
   /** A Via value of this peer with a new branch. */
   via(): string;
@@ -27,7 +28,8 @@ export interface SipCore {
   addClient(transaction: ClientTransaction): void;
   removeClient(transaction: ClientTransaction): void;
   removeServer(transaction: ServerTransaction): void;
-  removeCall(callId: string, localTag: string): void;
+  addCall(call: SipCall): void;
+  removeCall(call: SipCall): void;
 }
 
 /** Runs `action` later without keeping the process alive for it. */

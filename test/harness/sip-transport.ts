@@ -1,11 +1,14 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { StreamTransport } from './sip-stream.js';
+import type { TlsLog, TlsOptions } from './sip-tls.js';
 
-export type TransportKind = 'udp' | 'tcp';
+export type TransportKind = 'udp' | 'tcp' | 'tls';
 
-/** Where a message goes to or came from; `socket` is the TCP connection it came in on. */
+/** Where a message goes to or came from; `socket` is the TCP or TLS connection it came in on. */
 export interface Remote {
+  /** A name or address; IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
   readonly socket?: Socket;
@@ -22,12 +25,17 @@ export interface Transport {
 
 export type OnData = (data: Buffer, from: Remote) => void;
 
+/** What TLS needs besides an address. */
+export interface Security {
+  readonly options: TlsOptions;
+  readonly log: TlsLog;
+}
+
 /** Bursts at load-test rates must not be lost in the kernel before Node gets to read them. */
 const UDP_BUFFER_BYTES = 4 * 1024 * 1024;
-const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
- * Binds a transport.
+ * Binds a transport; with `security` the streams are TLS.
  * @throws the system error (EADDRINUSE and the like) if the address cannot be bound.
  */
 export async function openTransport(
@@ -35,8 +43,10 @@ export async function openTransport(
   host: string,
   port: number,
   onData: OnData,
+  security?: Security,
 ): Promise<Transport> {
-  return kind === 'udp' ? UdpTransport.open(host, port, onData) : TcpTransport.open(host, port, onData);
+  if (kind === 'udp') return UdpTransport.open(host, port, onData);
+  return StreamTransport.open(host, port, onData, kind === 'tls' ? security : undefined);
 }
 
 class UdpTransport implements Transport {
@@ -78,107 +88,5 @@ class UdpTransport implements Transport {
     const closed = once(this.#socket, 'close');
     this.#socket.close();
     await closed;
-  }
-}
-
-class TcpTransport implements Transport {
-  readonly kind = 'tcp';
-  readonly port: number;
-  readonly #server: Server;
-  readonly #onData: OnData;
-  readonly #sockets = new Set<Socket>();
-  readonly #outgoing = new Map<string, Socket>();
-
-  private constructor(server: Server, onData: OnData) {
-    this.#server = server;
-    this.#onData = onData;
-    this.port = (server.address() as AddressInfo).port;
-    server.on('connection', (socket) => this.#adopt(socket));
-  }
-
-  static async open(host: string, port: number, onData: OnData): Promise<TcpTransport> {
-    const server = createServer({ noDelay: true });
-    server.listen(port, host);
-    await once(server, 'listening');
-    return new TcpTransport(server, onData);
-  }
-
-  send(data: string, to: Remote, onError?: (error: Error) => void): void {
-    const socket = to.socket?.writable ? to.socket : this.#connection(to);
-    socket.write(data, (error) => {
-      if (error) onError?.(error);
-    });
-  }
-
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
-    await closed;
-  }
-
-  #connection(to: Remote): Socket {
-    const key = `${to.host}:${to.port}`;
-    const open = this.#outgoing.get(key);
-    if (open?.writable) return open;
-    // From this peer's own address, which is what the far end knows it by.
-    const { address: localAddress } = this.#server.address() as AddressInfo;
-    const socket = connect({ host: to.host, port: to.port, localAddress, noDelay: true });
-    this.#outgoing.set(key, socket);
-    socket.on('close', () => {
-      if (this.#outgoing.get(key) === socket) this.#outgoing.delete(key);
-    });
-    this.#adopt(socket);
-    return socket;
-  }
-
-  #adopt(socket: Socket): void {
-    const framer = new StreamFramer();
-    this.#sockets.add(socket);
-    socket.on('data', (chunk) => {
-      const from = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0, socket };
-      for (const message of framer.push(chunk)) this.#onData(message, from);
-      if (framer.broken) socket.destroy();
-    });
-    // A failed write or connect is reported to the sender; a reset by the far end needs no more than cleanup.
-    socket.on('error', () => undefined);
-    socket.on('close', () => this.#sockets.delete(socket));
-  }
-}
-
-/** Cuts a TCP stream into messages by Content-Length (RFC 3261 18.3); a missing one counts as 0. */
-export class StreamFramer {
-  #pending: Buffer = Buffer.alloc(0);
-  #broken = false;
-
-  /** True once the stream cannot be SIP: a head without an end. The connection is then useless. */
-  get broken(): boolean {
-    return this.#broken;
-  }
-
-  /** The messages that this chunk completes, in order. CRLF between messages (keep-alive) is skipped. */
-  push(chunk: Buffer): Buffer[] {
-    this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
-    const messages: Buffer[] = [];
-    for (let message = this.#take(); message; message = this.#take()) messages.push(message);
-    return messages;
-  }
-
-  #take(): Buffer | undefined {
-    let start = 0;
-    while (this.#pending[start] === 13 || this.#pending[start] === 10) start += 1;
-    this.#pending = this.#pending.subarray(start);
-    const end = this.#pending.indexOf('\r\n\r\n');
-    if (end < 0) {
-      if (this.#pending.length > MAX_HEAD_BYTES) this.#broken = true;
-      return undefined;
-    }
-    const head = this.#pending.toString('latin1', 0, end);
-    const length = /^(?:content-length|l)[ \t]*:[ \t]*(\d+)/im.exec(head)?.[1];
-    const total = end + 4 + Number(length ?? 0);
-    if (this.#pending.length < total) return undefined;
-    const message = this.#pending.subarray(0, total);
-    this.#pending = this.#pending.subarray(total);
-    return message;
   }
 }

@@ -77,6 +77,16 @@ export function tagOf(value: string): string {
   return value.includes('tag=') ? (parseNameAddr(value).params.get('tag') ?? '') : '';
 }
 
+/** A host as URIs and Via write it: IPv6 in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+/** A host as sockets take it: without the brackets of IPv6. */
+export function unbracketed(host: string): string {
+  return host.replace(/^\[(.*)\]$/, '$1');
+}
+
 /** @throws SipParseError if the text is not a sip: or sips: URI (RFC 3261 19.1). */
 export function parseUri(uri: string): SipUri {
   const match = /^(sips?):(?:([^@]*)@)?(\[[^\]]+\]|[^:;?]+)(?::(\d+))?((?:;[^?]*)?)(?:\?.*)?$/i.exec(

@@ -27,11 +27,20 @@ export const RETELL_HOST = '127.0.0.3';
 export const NUMBER = '+14155550100';
 const HOST = '127.0.0.1';
 
+/** Parts of a configuration file. */
+export interface ConfigSections {
+  sip?: Record<string, unknown>;
+  retell?: Record<string, unknown>;
+  calls?: Record<string, unknown>;
+  numbers?: Record<string, unknown>[];
+  carriers?: Record<string, unknown>[];
+}
+
 export interface StackOptions {
   /** SIP URIs of Retell's gateways. */
   gateways: { uri: string; weight?: number; priority?: number }[];
-  /** Merged into the configuration, section by section. */
-  config?: Record<string, Record<string, unknown>>;
+  /** Merged into the configuration, section by section; lists (numbers, carriers) replace the default. */
+  config?: ConfigSections;
   /** Whether the control plane runs in this process (default), in one of its own, or not at all. */
   controlPlane?: 'inside' | 'process' | 'none';
 }
@@ -72,8 +81,16 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   const text = stringify({
     sip: { listen: [`udp:${HOST}:${sipPort}`, `tcp:${HOST}:${sipPort}`], workers: 4, ...options.config?.sip },
     retell: { gateways: options.gateways, networks: [RETELL_HOST], ...options.config?.retell },
-    numbers: [{ number: NUMBER }],
-    carriers: [{ name: 'acme', networks: [CARRIER_HOST] }],
+    numbers: options.config?.numbers ?? [{ number: NUMBER }],
+    carriers: options.config?.carriers ?? [
+      // A carrier that only calls: nothing is sent to its gateway.
+      {
+        name: 'acme',
+        networks: [CARRIER_HOST],
+        gateways: [{ uri: `sip:${CARRIER_HOST}:${sipPort}` }],
+        probe: false,
+      },
+    ],
     calls: { hangup_timeout_ms: 3000, ...options.config?.calls },
     api: {
       listen: `${HOST}:${apiPort}`,
@@ -84,7 +101,14 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
     },
     redis: { url: redisUrl },
     kamailio: {
-      nodes: [{ name: 'node1', rpc_url: `http://${HOST}:${rpcPort}/RPC`, rpc_token: rpcToken }],
+      nodes: [
+        {
+          name: 'node1',
+          rpc_url: `http://${HOST}:${rpcPort}/RPC`,
+          rpc_token: rpcToken,
+          data_directory: join(directory, 'kamailio'),
+        },
+      ],
       shared_memory_mb: 64,
     },
     log: { level: 'warn' },

@@ -1,4 +1,4 @@
-import type { Header } from '../harness/sip-peer.js';
+import type { Credentials, Header, TlsOptions } from '../harness/sip-peer.js';
 
 /** What the SIP side does with calls of one number. Times in milliseconds; `null` means never. */
 export interface NumberBehaviour {
@@ -91,6 +91,8 @@ export interface SimulatorOptions {
   readonly host?: string;
   /** UDP and TCP. Default: 0, any port that is free for both. */
   readonly sipPort?: number;
+  /** SIP over TLS too, on a port of its own (0 or left out: any free one). */
+  readonly tls?: TlsOptions & { readonly port?: number };
   readonly httpPort?: number;
   /** Default: `key_simulator`. */
   readonly apiKey?: string;
@@ -99,10 +101,10 @@ export interface SimulatorOptions {
   /** Where create-phone-call sends its INVITE: `host`, `host:port` or a SIP URI; TCP unless it says otherwise. */
   readonly terminationUri?: string;
   /** Answers a 401 or 407 to that INVITE (RFC 2617, MD5). */
-  readonly digest?: { readonly username: string; readonly password: string };
+  readonly digest?: Credentials;
   /** Agents that exist; any agent does if left out. */
   readonly agents?: readonly string[];
-  /** The agent of calls to an imported number. Default: `agent_simulated`. */
+  /** The agent of calls to an imported number; empty for none. Default: `agent_simulated`. */
   readonly inboundAgent?: string;
   /** By dialled number or call id; `*` changes the default. */
   readonly numbers?: NumberBehaviours;
@@ -110,6 +112,15 @@ export interface SimulatorOptions {
   readonly faults?: readonly Fault[];
   /** Default: 20. */
   readonly concurrencyLimit?: number;
+  /** Calls of the workspace that do not come through this simulator, but hold places. Default: 0. */
+  readonly otherCalls?: number;
+  /**
+   * What stop-call does with a call that is registered or rings, which Retell's documents leave open: `refuse`
+   * answers 422 and changes nothing, `end` answers 204 and ends it. Default: `refuse`.
+   */
+  readonly stopUnanswered?: 'refuse' | 'end';
+  /** User part of the Contact in answers to an INVITE: that of its Request-URI, the call's id, or none. Default: `dialled`. */
+  readonly contactUser?: 'dialled' | 'call_id' | 'none';
   /** A registered call must be dialled within this time. Default: 300000 ms. */
   readonly registrationTtlMs?: number;
   /** An outbound call rings at most this long. Default: 30000 ms. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { SipCall } from '../harness/sip-peer.js';
+import type { IncomingCall, OutgoingCall } from '../harness/sip-peer.js';
 
 export type CallStatus = 'registered' | 'ongoing' | 'ended' | 'error' | 'not_connected';
 export type Direction = 'inbound' | 'outbound';
@@ -49,7 +49,8 @@ export interface CallEntry {
   readonly webhook: WebhookOverride;
   /** Made by register-phone-call, and so on record even if it never connects. */
   readonly registered: boolean;
-  sip: SipCall | undefined;
+  /** The leg, once there is one, until the call is over. */
+  sip: IncomingCall | OutgoingCall | undefined;
 }
 
 export type Notify = (entry: CallEntry, event: string, more?: Record<string, unknown>) => void;
@@ -171,9 +172,9 @@ export class Calls {
     this.#options.notify(entry, 'call_analyzed');
   }
 
-  /** A call that was given up before it connected leaves no record (retell.md 6). */
+  /** A call that was given up before it connected leaves no record (retell.md 6); one that stop-call ended does. */
   forget(entry: CallEntry): void {
-    this.#calls.delete(entry.call.call_id);
+    if (!this.#over.has(entry.call.call_id)) this.#calls.delete(entry.call.call_id);
   }
 
   clear(): void {

@@ -1,6 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { later } from '../harness/sip-transaction.js';
 import { ENDPOINTS } from './behaviour.js';
 import { RetellError } from './rest-api.js';
 import type { RetellSimulator } from './simulator.js';
@@ -46,6 +47,10 @@ const FaultBody = Type.Object(
   },
   closed,
 );
+const ConcurrencyBody = Type.Partial(
+  Type.Object({ limit: Type.Integer({ minimum: 0 }), other_calls: Type.Integer({ minimum: 0 }) }),
+  closed,
+);
 const CallId = Type.Object({ call_id: Type.String() });
 const Strings = Type.Record(Type.String(), Type.String());
 
@@ -73,14 +78,29 @@ export async function controlApi(root: FastifyInstance, { simulator }: { simulat
     simulator.faults.clear();
     return reply.status(204).send();
   });
+  app.patch('/concurrency', { schema: { body: ConcurrencyBody } }, async (request) => {
+    const { limit = simulator.concurrencyLimit, other_calls = simulator.otherCalls } = request.body;
+    simulator.concurrencyLimit = limit;
+    simulator.otherCalls = other_calls;
+    return { limit, other_calls, current: simulator.concurrency };
+  });
+
   app.patch(
-    '/concurrency',
-    { schema: { body: Type.Object({ limit: Type.Integer({ minimum: 0 }) }) } },
+    '/stop-unanswered',
+    { schema: { body: Type.Object({ mode: Type.Union([Type.Literal('refuse'), Type.Literal('end')]) }) } },
     async (request) => {
-      simulator.concurrencyLimit = request.body.limit;
-      return { limit: simulator.concurrencyLimit, current: simulator.calls.concurrency };
+      simulator.stopUnanswered = request.body.mode;
+      return { mode: simulator.stopUnanswered };
     },
   );
+  app.post('/outage', { schema: { body: Type.Object({ duration_ms: Millis }) } }, async (request, reply) => {
+    const { duration_ms } = request.body;
+    // After the answer, which would be cut off too.
+    reply.raw.once('finish', () => {
+      void simulator.closeHttp().then(() => later(duration_ms, () => void simulator.openHttp()));
+    });
+    return reply.status(202).header('connection', 'close').send();
+  });
 
   app.patch('/termination', { schema: { body: Type.Object({ uri: Type.String() }) } }, async (request) => {
     try {
@@ -97,8 +117,8 @@ export async function controlApi(root: FastifyInstance, { simulator }: { simulat
     '/trace/:sip_call_id',
     { schema: { params: Type.Object({ sip_call_id: Type.String() }) } },
     async (request) => {
-      const { udp, tcp } = simulator.sip;
-      const messages = [...udp.trace, ...tcp.trace].filter(
+      const { udp, tcp, tls } = simulator.sip;
+      const messages = [...udp.trace, ...tcp.trace, ...(tls?.trace ?? [])].filter(
         ({ message }) => message.callId === request.params.sip_call_id,
       );
       return {

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Header, OutgoingCall, SipMessage, SipPeer, TransportKind } from '../harness/sip-peer.js';
 import { later } from '../harness/sip-transaction.js';
-import { parseUri } from '../harness/sip-values.js';
+import { parseUri, unbracketed } from '../harness/sip-values.js';
 import type { SimulatorOptions } from './behaviour.js';
 import type { CallEntry, Calls } from './calls.js';
 
@@ -9,14 +8,13 @@ import type { CallEntry, Calls } from './calls.js';
 const CANCEL_MS = 32_000;
 
 export interface Dialler {
-  readonly udp: SipPeer;
-  readonly tcp: SipPeer;
+  readonly peers: Readonly<Partial<Record<TransportKind, SipPeer>>>;
   readonly options: SimulatorOptions;
   readonly calls: Calls;
 }
 
 /**
- * Places an outbound call at the termination URI as Retell does (retell.md 1.6): over TCP unless it says UDP,
+ * Places an outbound call at the termination URI as Retell does (retell.md 1.6): over TCP unless it says UDP or TLS,
  * with credentials only after a 401 or 407. Resolves with the answered call, or with undefined after the call
  * was ended with the reason that its SIP status maps to.
  */
@@ -28,25 +26,27 @@ export async function dial(
 ): Promise<OutgoingCall | undefined> {
   const { options, calls } = dialler;
   const termination = parseTermination(terminationUri);
-  const peer = dialler[termination.transport];
+  const peer = dialler.peers[termination.transport];
+  if (!peer) {
+    calls.ended(entry, 'dial_failed');
+    return undefined;
+  }
   const { to_number, from_number } = entry.call;
-  const requestUri = `sip:${to_number}@${termination.host}:${termination.port};transport=${termination.transport}`;
+  const { written, port, transport } = termination;
+  const requestUri = `sip:${to_number}@${written}:${port};transport=${transport}`;
   const headers: Header[] = Object.entries(custom);
   const invite = {
-    to: `sip:${to_number}@${termination.host}`,
+    to: `sip:${to_number}@${written}`,
     from: peer.uri(from_number),
     requestUri,
     via: termination,
     headers,
+    ...(options.digest ? { digest: options.digest } : {}),
   };
   const ringMs = options.ringDurationMs ?? 30_000;
-  let call = peer.invite(invite);
-  let final = await ringOut(call, ringMs);
-  if (final && (final.status === 401 || final.status === 407) && options.digest) {
-    const credentials = authorization(final, 'INVITE', requestUri, options.digest);
-    call = peer.invite({ ...invite, callId: call.callId, cseq: 2, headers: [...headers, credentials] });
-    final = await ringOut(call, ringMs);
-  }
+  const call = peer.invite(invite);
+  entry.sip = call;
+  const final = await ringOut(call, ringMs);
   if (!final || final.status >= 300) {
     calls.ended(entry, reasonFor(final?.status ?? 408));
     return undefined;
@@ -56,10 +56,20 @@ export async function dial(
 }
 
 /** @throws SipParseError if the termination URI is no URI, `host:port` or host. */
-export function parseTermination(text: string): { host: string; port: number; transport: TransportKind } {
+export function parseTermination(text: string): Termination {
   const uri = parseUri(/^sips?:/i.test(text) ? text : `sip:${text}`);
-  const transport = uri.params.get('transport')?.toLowerCase() === 'udp' ? 'udp' : 'tcp';
-  return { host: uri.host, port: uri.port ?? 5060, transport };
+  const asked = uri.params.get('transport')?.toLowerCase();
+  const transport = asked === 'udp' || asked === 'tls' ? asked : 'tcp';
+  const port = uri.port ?? (transport === 'tls' ? 5061 : 5060);
+  return { host: unbracketed(uri.host), written: uri.host, port, transport };
+}
+
+interface Termination {
+  readonly host: string;
+  /** The host as it stands in URIs. */
+  readonly written: string;
+  readonly port: number;
+  readonly transport: TransportKind;
 }
 
 /** The final response, if there is one; a call that is not answered in time is cancelled. */
@@ -98,32 +108,3 @@ const REASONS: Readonly<Record<number, string>> = {
   607: 'marked_as_spam',
   608: 'marked_as_spam',
 };
-
-/** The Authorization or Proxy-Authorization header for a challenge (RFC 2617 3.2.2, MD5, qop auth or none). */
-function authorization(
-  challenge: SipMessage,
-  method: string,
-  uri: string,
-  { username, password }: { username: string; password: string },
-): Header {
-  const proxy = challenge.status === 407;
-  const header = challenge.get(proxy ? 'proxy-authenticate' : 'www-authenticate') ?? '';
-  const field = (name: string) => new RegExp(`\\b${name}="?([^",]*)`, 'i').exec(header)?.[1] ?? '';
-  const [realm, nonce, opaque] = [field('realm'), field('nonce'), field('opaque')];
-  const ha1 = md5(`${username}:${realm}:${password}`);
-  const ha2 = md5(`${method}:${uri}`);
-  const parts = [`username="${username}"`, `realm="${realm}"`, `nonce="${nonce}"`, `uri="${uri}"`];
-  if (field('qop') === '') {
-    parts.push(`response="${md5(`${ha1}:${nonce}:${ha2}`)}"`);
-  } else {
-    const cnonce = md5(`${nonce}${uri}`).slice(0, 16);
-    const response = md5(`${ha1}:${nonce}:00000001:${cnonce}:auth:${ha2}`);
-    parts.push(`response="${response}"`, 'qop=auth', 'nc=00000001', `cnonce="${cnonce}"`);
-  }
-  if (opaque !== '') parts.push(`opaque="${opaque}"`);
-  return [proxy ? 'Proxy-Authorization' : 'Authorization', `Digest ${parts.join(', ')}, algorithm=MD5`];
-}
-
-function md5(text: string): string {
-  return createHash('md5').update(text).digest('hex');
-}

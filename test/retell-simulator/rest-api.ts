@@ -79,13 +79,14 @@ export async function restApi(root: FastifyInstance, { simulator }: { simulator:
     '/v2/register-phone-call',
     { schema: { body: RegisterBody }, config: { endpoint: 'register-phone-call' } },
     async (request, reply) => {
-      const { agent_override, agent_version, ...body } = request.body;
-      admit(simulator, body.agent_id);
+      const { agent_id, agent_version, agent_override, metadata } = request.body;
+      const { direction = 'inbound', from_number = '', to_number = '' } = request.body;
+      const { retell_llm_dynamic_variables } = request.body;
+      admit(simulator, agent_id);
       const call: NewCall = {
-        direction: 'inbound',
-        from_number: '',
-        to_number: '',
-        ...body,
+        ...{ agent_id, direction, from_number, to_number },
+        ...(metadata ? { metadata } : {}),
+        ...(retell_llm_dynamic_variables ? { retell_llm_dynamic_variables } : {}),
         ...(typeof agent_version === 'number' ? { agent_version } : {}),
       };
       return reply.status(201).send(calls.register(call, agent_override?.agent).call);
@@ -111,7 +112,7 @@ export async function restApi(root: FastifyInstance, { simulator }: { simulator:
     '/v2/stop-call/:call_id',
     { schema: { params: CallId }, config: { endpoint: 'stop-call' } },
     async (request, reply) => {
-      const entry = ongoing(simulator, request.params.call_id);
+      const entry = stoppable(simulator, request.params.call_id);
       // Asynchronous at Retell: the answer does not wait for the BYE.
       setImmediate(() => simulator.hangUp(entry, 'manual_stopped'));
       return reply.status(204).send();
@@ -146,7 +147,7 @@ export async function restApi(root: FastifyInstance, { simulator }: { simulator:
   );
 
   app.get('/get-concurrency', { config: { endpoint: 'get-concurrency' } }, async () => ({
-    current_concurrency: calls.concurrency,
+    current_concurrency: simulator.concurrency,
     concurrency_limit: simulator.concurrencyLimit,
     base_concurrency: simulator.concurrencyLimit,
     purchased_concurrency: 0,
@@ -209,7 +210,7 @@ function endpointOf(request: FastifyRequest): string {
 function admit(simulator: RetellSimulator, agentId: string): void {
   const { agents } = simulator.options;
   if (agents && !agents.includes(agentId)) throw new RetellError(422, UNKNOWN_ASSET);
-  if (simulator.calls.concurrency >= simulator.concurrencyLimit) {
+  if (simulator.concurrency >= simulator.concurrencyLimit) {
     throw new RetellError(429, 'Account rate limited, concurrency limit reached.');
   }
 }
@@ -224,6 +225,13 @@ function ongoing(simulator: RetellSimulator, callId: string): CallEntry {
   const entry = known(simulator, callId);
   if (entry.call.call_status !== 'ongoing') throw new RetellError(422, 'The call is not ongoing.');
   return entry;
+}
+
+/** A call that stop-call ends. */
+function stoppable(simulator: RetellSimulator, callId: string): CallEntry {
+  const entry = known(simulator, callId);
+  const unanswered = entry.call.call_status === 'registered';
+  return unanswered && simulator.stopUnanswered === 'end' ? entry : ongoing(simulator, callId);
 }
 
 function sorted(calls: CallObject[], order: 'ascending' | 'descending'): CallObject[] {

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { sign } from 'retell-sdk';
 import { request } from 'undici';
 import type { Header, SipPeer } from '../harness/sip-peer.js';
+import { bracketed } from '../harness/sip-values.js';
 import {
   type Fault,
   Faults,
@@ -47,9 +49,15 @@ export class RetellSimulator {
   readonly webhooks: WebhookSender;
   readonly requests: Recent<LoggedRequest>;
   concurrencyLimit: number;
+  /** Calls of the workspace that do not come through this simulator. */
+  otherCalls: number;
+  /** See {@link SimulatorOptions.stopUnanswered}. */
+  stopUnanswered: 'refuse' | 'end';
 
   readonly #app: FastifyInstance;
   #terminationUri = '';
+  #httpPort = 0;
+  #stopped = false;
   #sipSide: SipSide | undefined;
 
   private constructor(options: SimulatorOptions) {
@@ -59,6 +67,8 @@ export class RetellSimulator {
     this.apiKey = options.apiKey ?? 'key_simulator';
     this.inboundAgent = options.inboundAgent ?? 'agent_simulated';
     this.concurrencyLimit = options.concurrencyLimit ?? 20;
+    this.otherCalls = options.otherCalls ?? 0;
+    this.stopUnanswered = options.stopUnanswered ?? 'refuse';
     this.numbers = new Numbers(options.numbers);
     this.requests = new Recent(maxRemembered);
     this.webhooks = new WebhookSender(
@@ -86,6 +96,7 @@ export class RetellSimulator {
       await simulator.#app.register(restApi, { simulator });
       await simulator.#app.register(controlApi, { prefix: '/simulator', simulator });
       await simulator.#app.listen({ host: simulator.host, port: options.httpPort ?? 0 });
+      simulator.#httpPort = (simulator.#app.server.address() as AddressInfo).port;
     } catch (error) {
       await simulator.stop();
       throw error;
@@ -99,14 +110,20 @@ export class RetellSimulator {
     transports: readonly ['udp', 'tcp'];
     udp: SipPeer;
     tcp: SipPeer;
+    /** Undefined without the option `tls`; its port is another one. */
+    tls: SipPeer | undefined;
   } {
-    const { udp, tcp } = this.#sip;
-    return { host: this.host, port: udp.port, transports: ['udp', 'tcp'], udp, tcp };
+    const { udp, tcp, tls } = this.#sip;
+    return { host: this.host, port: udp.port, transports: ['udp', 'tcp'], udp, tcp, tls };
   }
 
   get http(): { url: string } {
-    const { port } = this.#app.server.address() as AddressInfo;
-    return { url: `http://${this.host}:${port}` };
+    return { url: `http://${bracketed(this.host)}:${this.#httpPort}` };
+  }
+
+  /** The workspace's calls that are up or being set up. */
+  get concurrency(): number {
+    return this.calls.concurrency + this.otherCalls;
   }
 
   /** Where create-phone-call sends its INVITE; may change while running. @throws SipParseError if it is no URI. */
@@ -127,6 +144,24 @@ export class RetellSimulator {
     Object.assign(this.webhooks.behaviour, behaviour);
   }
 
+  /** Closes the HTTP port, the knobs included: connections are cut and new ones refused. */
+  async closeHttp(): Promise<void> {
+    const { server } = this.#app;
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  }
+
+  /** Opens the same HTTP port again; nothing after {@link stop}. @throws the system error if it was taken in the meantime. */
+  async openHttp(): Promise<void> {
+    const { server } = this.#app;
+    if (server.listening || this.#stopped) return;
+    server.listen(this.#httpPort, this.host);
+    await once(server, 'listening');
+  }
+
   addFault(fault: Fault): void {
     this.faults.add(fault);
   }
@@ -140,6 +175,8 @@ export class RetellSimulator {
     this.faults.clear();
     for (const fault of this.options.faults ?? []) this.faults.add(fault);
     this.concurrencyLimit = this.options.concurrencyLimit ?? 20;
+    this.otherCalls = this.options.otherCalls ?? 0;
+    this.stopUnanswered = this.options.stopUnanswered ?? 'refuse';
     this.webhooks.reset();
     this.requests.clear();
     this.calls.clear();
@@ -193,6 +230,7 @@ export class RetellSimulator {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     this.calls.stop();
     await this.webhooks.stop();
     this.#app.server.closeAllConnections();

@@ -1,4 +1,4 @@
-import { type Header, type IncomingCall, type SipCall, SipPeer } from '../harness/sip-peer.js';
+import { type Header, type IncomingCall, type OutgoingCall, SipPeer } from '../harness/sip-peer.js';
 import { later } from '../harness/sip-transaction.js';
 import { parseNameAddr, parseUri } from '../harness/sip-values.js';
 import { customSipHeaders, type NumberBehaviour, type Numbers, type SimulatorOptions } from './behaviour.js';
@@ -9,8 +9,9 @@ import type { WebhookSender } from './webhooks.js';
 const PORT_ATTEMPTS = 20;
 /** RFC 3261 13.3.1.4: without an ACK the call is given up after 64 T1. */
 const ACK_TIMEOUT_MS = 32_000;
-/** Retell's documents do not say how a rejected call is refused. */
+/** Retell's documents do not say how a rejected call is refused, nor one without an agent. */
 const REJECTED = 403;
+const NO_AGENT = 480;
 
 export interface SipSideParts {
   readonly options: SimulatorOptions;
@@ -24,41 +25,62 @@ interface InboundAnswer {
   call_inbound?: {
     reject?: boolean;
     override_agent_id?: string;
+    override_agent_version?: number | string;
     dynamic_variables?: Record<string, string>;
     metadata?: Record<string, unknown>;
   };
 }
 
-/** Retell's SIP: UDP and TCP on one port number. */
+/** Retell's SIP: UDP and TCP on one port number, and TLS on another if asked for. */
 export class SipSide {
   readonly udp: SipPeer;
   readonly tcp: SipPeer;
+  readonly tls: SipPeer | undefined;
   readonly #parts: SipSideParts;
 
-  private constructor(peers: { udp: SipPeer; tcp: SipPeer }, parts: SipSideParts) {
+  private constructor(peers: { udp: SipPeer; tcp: SipPeer; tls?: SipPeer }, parts: SipSideParts) {
     this.udp = peers.udp;
     this.tcp = peers.tcp;
+    this.tls = peers.tls;
     this.#parts = parts;
-    for (const peer of [this.udp, this.tcp]) peer.onInvite = (call) => this.#receive(call);
+    for (const peer of this.peers) peer.onInvite = (call) => this.#receive(call);
   }
 
   /** @throws the system error if the port is taken. */
   static async start(parts: SipSideParts): Promise<SipSide> {
-    const { host = '127.0.0.1', sipPort = 0, trace = false } = parts.options;
-    return new SipSide(await bindBoth({ host, port: sipPort, trace }), parts);
+    const { host = '127.0.0.1', sipPort = 0, trace = false, tls } = parts.options;
+    const both = await bindBoth({ host, port: sipPort, trace });
+    if (!tls) return new SipSide(both, parts);
+    try {
+      const third = await SipPeer.start({ host, port: tls.port ?? 0, trace, tls, transport: 'tls' });
+      return new SipSide({ ...both, tls: third }, parts);
+    } catch (error) {
+      await Promise.all([both.udp.stop(), both.tcp.stop()]);
+      throw error;
+    }
+  }
+
+  get peers(): readonly SipPeer[] {
+    return [this.udp, this.tcp, ...(this.tls ? [this.tls] : [])];
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.udp.stop(), this.tcp.stop()]);
+    await Promise.all(this.peers.map((peer) => peer.stop()));
   }
 
   /** Sends the INVITE of an outbound call to the termination URI. */
   dial(entry: CallEntry, terminationUri: string, headers: Record<string, string>): void {
     const { options, numbers, calls } = this.#parts;
     const behaviour = numbers.find(entry.call.to_number);
-    const dialler = { udp: this.udp, tcp: this.tcp, options, calls };
+    const { udp, tcp, tls } = this;
+    const dialler = { peers: { udp, tcp, ...(tls ? { tls } : {}) }, options, calls };
     void dial(dialler, entry, terminationUri, headers).then((call) => {
       if (!call) return;
+      if (entry.call.call_status !== 'registered') {
+        // It was ended while the answer was on its way.
+        void call.bye();
+        return;
+      }
       void call.ended.then((by) => {
         if (by === 'remote') calls.ended(entry, 'user_hangup');
       });
@@ -69,9 +91,13 @@ export class SipSide {
   /** Ends a call from Retell's side: it is over here whatever becomes of the BYE. */
   hangUp(entry: CallEntry, reason: string): void {
     const call = entry.sip;
+    const unanswered = entry.call.call_status === 'registered';
     this.#parts.calls.ended(entry, reason);
-    // A far end whose Contact leads nowhere cannot be told.
-    call?.bye().catch(() => undefined);
+    if (!call) return;
+    // A far end whose Contact leads nowhere cannot be told, nor one that never answered at all.
+    if (unanswered && 'cancel' in call) call.cancel().catch(() => undefined);
+    else if ('refuse' in call && call.status < 200) call.refuse(480);
+    else call.bye().catch(() => undefined);
   }
 
   /**
@@ -138,23 +164,31 @@ export class SipSide {
         inbound_url,
         inboundPayload(entry),
       );
-      const { reject, override_agent_id, dynamic_variables, metadata } =
-        (answer as InboundAnswer | undefined)?.call_inbound ?? {};
+      const { reject, override_agent_id, override_agent_version, dynamic_variables, metadata } =
+        validAnswer(answer) ?? {};
       if (reject === true || call.status >= 200) {
         calls.forget(entry);
         if (call.status < 200) call.refuse(REJECTED);
         return;
       }
       if (override_agent_id) entry.call.agent_id = override_agent_id;
+      if (typeof override_agent_version === 'number') entry.call.agent_version = override_agent_version;
       if (metadata) entry.call.metadata = metadata;
       Object.assign(entry.call.retell_llm_dynamic_variables ?? {}, dynamic_variables);
+    }
+    if (entry.call.agent_id === '') {
+      calls.forget(entry);
+      call.refuse(NO_AGENT);
+      return;
     }
     this.#accept(call, entry, behaviour);
   }
 
   #accept(call: IncomingCall, entry: CallEntry, behaviour: NumberBehaviour): void {
-    const { calls } = this.#parts;
+    const { calls, options } = this.#parts;
     entry.sip = call;
+    if (options.contactUser === 'call_id') call.contactUser = entry.call.call_id;
+    if (options.contactUser === 'none') call.contactUser = '';
     const { ring_after_ms, answer_after_ms } = behaviour;
     if (ring_after_ms !== null) schedule(call, ring_after_ms, () => call.ring(180));
     if (answer_after_ms !== null) {
@@ -174,7 +208,7 @@ export class SipSide {
     });
   }
 
-  #established(call: SipCall, entry: CallEntry, behaviour: NumberBehaviour): void {
+  #established(call: IncomingCall | OutgoingCall, entry: CallEntry, behaviour: NumberBehaviour): void {
     const { calls } = this.#parts;
     entry.sip = call;
     const { bye_answer, bye_after_ms } = behaviour;
@@ -201,6 +235,23 @@ function schedule(call: IncomingCall, delayMs: number, action: () => void): void
       if (call.status < 200) action();
     });
   }
+}
+
+/** What a webhook answered; undefined if any field is not as it must be, which spoils all of them. */
+function validAnswer(answer: unknown): InboundAnswer['call_inbound'] {
+  const given = (answer as InboundAnswer | null | undefined)?.call_inbound;
+  if (typeof given !== 'object' || given === null) return undefined;
+  const { reject, override_agent_id, override_agent_version, dynamic_variables, metadata } = given;
+  const isObject = (value: unknown) =>
+    value === undefined || (typeof value === 'object' && value !== null && !Array.isArray(value));
+  const valid =
+    ['boolean', 'undefined'].includes(typeof reject) &&
+    ['string', 'undefined'].includes(typeof override_agent_id) &&
+    ['string', 'number', 'undefined'].includes(typeof override_agent_version) &&
+    isObject(metadata) &&
+    isObject(dynamic_variables) &&
+    Object.values(dynamic_variables ?? {}).every((value) => typeof value === 'string');
+  return valid ? given : undefined;
 }
 
 function inboundPayload({ call }: CallEntry): object {

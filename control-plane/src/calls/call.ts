@@ -39,6 +39,10 @@ export interface Call {
   sip_call_id: string | undefined;
   /** tag of the side that called */
   from_tag: string | undefined;
+  /** Retell's id of the call. Whoever knows it before the answer can join the call: never log it. */
+  retell_call_id: string | undefined;
+  /** Retell's agent that was asked for */
+  agent_id: string | undefined;
   created_at: number;
   ringing_at: number | undefined;
   answered_at: number | undefined;

@@ -1,4 +1,5 @@
 import type { ByeEvent, SipEvent } from '../kamailio/events.js';
+import type { Direction } from './call.js';
 import { fieldsOfBye, fieldsOfEvent } from './record.js';
 import type { CallStore, Merge } from './store.js';
 
@@ -6,7 +7,7 @@ import type { CallStore, Merge } from './store.js';
 export interface CallObserver {
   /** An event was handled, `lagS` seconds after it happened. */
   eventHandled(type: SipEvent['type'], lagS: number): void;
-  callStarted(carrier: string): void;
+  callStarted(direction: Direction, carrier: string | undefined): void;
   callEnded(by: string): void;
   /** A BYE whose Call-ID is in no record. */
   byeUnmatched(): void;
@@ -59,7 +60,7 @@ export class EventHandler {
   #observe(merges: readonly (Merge & { event: SipEvent })[], fresh: readonly string[][]): void {
     for (const [i, { event, fields }] of merges.entries()) {
       if (event.type === 'invite' && fresh[i]?.includes('created_at'))
-        this.#observer.callStarted(event.carrier);
+        this.#observer.callStarted(event.direction, event.carrier);
       if (fresh[i]?.includes('ended_at')) this.#observer.callEnded(fields.ended_by ?? 'failure');
     }
   }

@@ -17,9 +17,9 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
     case 'invite':
       return {
         direction: event.direction,
-        carrier: event.carrier,
+        ...given({ carrier: event.carrier }),
         node,
-        ...(event.number === undefined ? {} : { number: event.number }),
+        ...given({ number: event.number }),
         from: event.from,
         to: event.to,
         sip_call_id: event.sip_call_id,
@@ -28,12 +28,19 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ...timeline(event, { source: event.source }),
       };
     case 'attempt_failed':
-      return timeline(event, { gateway: event.gateway, status: event.code });
+      return timeline(event, given({ carrier: event.carrier, gateway: event.gateway, status: event.code }));
+    case 'fallback':
+      return timeline(event, { gateway: event.gateway, reason: event.reason });
+    case 'limited':
+      return timeline(event, given({ limit: event.limit, carrier: event.carrier }));
+    case 'header_dropped':
+      return timeline(event, { header: event.header, length: event.length });
     case 'ringing':
       return { ringing_at: at, ...timeline(event, { gateway: event.gateway, status: event.code }) };
     case 'answered': {
       const { h_entry, h_id, from_uri, to_uri, caller, callee } = event;
       return {
+        ...given({ carrier: event.carrier }),
         gateway: event.gateway,
         answered_at: at,
         sip_status: '200',
@@ -47,8 +54,8 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
       return {
         ended_at: at,
         ended_by: event.by ?? 'failure',
+        ...given({ carrier: event.carrier, gateway: event.gateway, reason: event.reason }),
         ...(event.code === undefined ? {} : { sip_status: String(event.code) }),
-        ...(event.reason === undefined ? {} : { reason: event.reason }),
         ...timeline(event, { status: event.code, reason: event.reason }),
       };
   }
@@ -102,6 +109,8 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     from: record.from,
     to: record.to,
     sip_call_id: record.sip_call_id,
+    retell_call_id: record.retell_call_id,
+    agent_id: record.agent_id,
     from_tag: record.from_tag,
     created_at: number(record.created_at) ?? entries[0]?.at ?? 0,
     ringing_at: number(record.ringing_at),
@@ -114,6 +123,12 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
     timeline: entries,
   };
+}
+
+/** The fields that have a value. */
+function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]: NonNullable<T[K]> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: NonNullable<T[K]> };
 }
 
 function timelineOf(record: RecordFields): TimelineEntry[] {

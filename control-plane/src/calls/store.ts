@@ -16,14 +16,17 @@ for i = 4, #ARGV, 2 do
 end
 if #fresh == 0 then return fresh end
 redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
-local sip_call_id = redis.call('HGET', KEYS[1], 'sip_call_id')
-if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 then
+local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
+local keys = {}
+if names[1] then keys[1] = 'call-id:' .. names[1] end
+if names[2] then keys[#keys + 1] = 'retell-call:' .. names[2] end
+if names[3] then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[2])
-  if sip_call_id then redis.call('SET', 'call-id:' .. sip_call_id, ARGV[1], 'EX', ARGV[2]) end
+  for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
 else
   redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
-  if sip_call_id then redis.call('SET', 'call-id:' .. sip_call_id, ARGV[1]) end
+  for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
 end
 redis.call('PUBLISH', KEYS[1], ARGV[1])
 return fresh
@@ -54,6 +57,9 @@ export interface Merge {
   fields: RecordFields;
 }
 
+/** What a call that has not ended is told apart by. */
+export type OpenCall = Pick<Call, 'id' | 'number' | 'from' | 'retell_call_id'>;
+
 export interface CallFilter {
   state?: CallState | undefined;
   direction?: string | undefined;
@@ -75,6 +81,10 @@ interface Cursor {
 /** How many records one page looks at before it hands out a cursor, whatever it has found. */
 const SCAN_LIMIT = 5000;
 const SCAN_STEP = 200;
+
+/** How many open calls one search looks at. */
+const OPEN_LIMIT = 1000;
+const OPEN_FIELDS = ['direction', 'number', 'from', 'retell_call_id'] as const;
 
 /** The calls' records in Redis. Every method rejects when Redis does not answer in time. */
 export class CallStore {
@@ -121,6 +131,38 @@ export class CallStore {
   /** The id of the newest call with this SIP Call-ID. */
   async idOfSipCallId(sipCallId: string): Promise<string | undefined> {
     return (await this.#redis.get(`call-id:${sipCallId}`)) ?? undefined;
+  }
+
+  /** The id of the call that Retell knows by this id. */
+  async idOfRetellCallId(retellCallId: string): Promise<string | undefined> {
+    return (await this.#redis.get(`retell-call:${retellCallId}`)) ?? undefined;
+  }
+
+  /**
+   * The inbound calls that came since then and have not ended.
+   *
+   * @param sinceMs ms since 1970
+   * @returns undefined where there are more than can be looked at
+   */
+  async openInboundSince(sinceMs: number): Promise<OpenCall[] | undefined> {
+    const ids = await this.#redis.zrevrangebyscore(OPEN, '+inf', sinceMs, 'LIMIT', 0, OPEN_LIMIT + 1);
+    if (ids.length > OPEN_LIMIT) return undefined;
+    const pipeline = this.#redis.pipeline();
+    for (const id of ids) pipeline.hmget(recordKey(id), ...OPEN_FIELDS);
+    const results = (await pipeline.exec()) ?? [];
+    const calls: OpenCall[] = [];
+    for (const [i, [error, values]] of results.entries()) {
+      if (error) throw error;
+      const [direction, number, from, retellCallId] = values as (string | null)[];
+      if (direction !== 'inbound') continue;
+      calls.push({
+        id: ids[i] as string,
+        number: number ?? undefined,
+        from: from ?? undefined,
+        retell_call_id: retellCallId ?? undefined,
+      });
+    }
+    return calls;
   }
 
   /**

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { ConfigError } from '../config/errors.js';
+import { configCheck } from './config-check.js';
 import { demo } from './demo.js';
 import { ROOT } from './paths.js';
 import { serve } from './serve.js';
@@ -21,6 +22,12 @@ function configFile(): string | undefined {
   return existsSync('config.yaml') ? 'config.yaml' : undefined;
 }
 
+function requiredConfigFile(): string {
+  const file = configFile();
+  if (file === undefined) throw new Error('there is no config.yaml here, and CONFIG_FILE is not set');
+  return file;
+}
+
 const program = new Command('retell-proxy').description(
   "A SIP proxy between telephone carriers and Retell AI's voice agents.\n" +
     'The configuration is CONFIG_FILE, or config.yaml in the current folder.',
@@ -32,11 +39,12 @@ program
 program
   .command('serve')
   .description('run the control plane alone')
-  .action(() => {
-    const file = configFile();
-    if (file === undefined) throw new Error('there is no config.yaml here, and CONFIG_FILE is not set');
-    return serve(file);
-  });
+  .action(() => serve(requiredConfigFile()));
+program
+  .command('config-check')
+  .description('check the configuration as a start would, and start nothing; exit code 2 for a bad one')
+  .argument('[file]', 'CONFIG_FILE or config.yaml where none is given')
+  .action((file: string | undefined) => configCheck(file ?? requiredConfigFile()));
 program
   .command('demo')
   .description('against a running demo: place a call, show it, hang it up, print its ladder')

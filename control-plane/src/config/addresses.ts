@@ -1,28 +1,12 @@
 import { isIP } from 'node:net';
+import { parseAddress } from './networks.js';
+import { Refusal } from './refusal.js';
 
 /**
- * Parsers for the addresses that the configuration holds.
+ * Parsers for the hosts, ports, SIP addresses and URLs that the configuration holds.
  *
  * Each throws a `Refusal` whose message completes the sentence `"<value>" …` with what is wrong and the fix.
  */
-
-/** A text is not what its key wants; the message says why and what to write, without the text itself. */
-export class Refusal extends Error {
-  override readonly name = 'Refusal';
-}
-
-/** An IP address as a number, so that networks can be compared. */
-export interface Address {
-  family: 4 | 6;
-  value: bigint;
-}
-
-/** A block of addresses, from `first` to `last`, both included. */
-export interface Network {
-  family: 4 | 6;
-  first: bigint;
-  last: bigint;
-}
 
 /** A host name or an IP address (IPv6 without brackets), and a port. */
 export interface HostPort {
@@ -30,67 +14,27 @@ export interface HostPort {
   port: number;
 }
 
+/** What SIP is carried over. */
+export type Transport = 'udp' | 'tcp' | 'tls';
+
+/** The port of each where none is written (RFC 3261 section 19.1.2). */
+export const DEFAULT_PORTS = { udp: 5060, tcp: 5060, tls: 5061 } as const;
+
 /** A socket on which Kamailio takes SIP. */
 export interface SipListen extends HostPort {
-  transport: 'udp' | 'tcp';
+  transport: Transport;
 }
 
-/** The address of a SIP gateway; without a port or transport, the URI names none. */
+/** The address of a SIP gateway (IPv6 without brackets); without a port or transport, the URI names none. */
 export interface SipUri {
   host: string;
   port?: number;
-  transport?: 'udp' | 'tcp';
+  transport?: Transport;
 }
 
-const BITS = { 4: 32, 6: 128 } as const;
-
-/** Parses an IPv4 or IPv6 address (no brackets, no zone). */
-export function parseAddress(text: string): Address {
-  const family = isIP(text);
-  if (family === 4) {
-    return { family, value: text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n) };
-  }
-  if (family === 6 && !text.includes('%')) {
-    return { family, value: ipv6Value(text) };
-  }
-  throw new Refusal('is not an IP address; write it like 192.0.2.10 or 2001:db8::10');
-}
-
-/**
- * Parses a CIDR network or a single address, IPv4 or IPv6.
- *
- * Bits beyond the prefix are refused: they are a typing error more often than not, and a wrong network lets
- * strangers call.
- */
-export function parseNetwork(text: string): Network {
-  const [host = '', prefixText, ...rest] = text.split('/');
-  const notNetwork = 'is not a CIDR network; write it like 198.51.100.0/24';
-  if (isIP(host) === 0 || host.includes('%') || rest.length > 0) {
-    throw new Refusal(notNetwork);
-  }
-  const { family, value } = parseAddress(host);
-  const bits = BITS[family];
-  if (family === 6 && value >> 32n === 0xffffn) {
-    throw new Refusal('is IPv4 written as IPv6; write it as IPv4, like 198.51.100.0/24');
-  }
-  if (prefixText !== undefined && !/^\d{1,3}$/.test(prefixText)) {
-    throw new Refusal(notNetwork);
-  }
-  const prefix = prefixText === undefined ? bits : Number(prefixText);
-  if (prefix > bits) {
-    throw new Refusal(notNetwork);
-  }
-  if (prefix === 0) {
-    throw new Refusal('is the whole internet; write only the networks that really send calls');
-  }
-  const size = 1n << BigInt(bits - prefix);
-  const first = value - (value % size);
-  if (first !== value) {
-    throw new Refusal(
-      `has address bits beyond /${prefix}; write ${addressText(family, first)}/${prefix} for the network or ${host} for the one address`,
-    );
-  }
-  return { family, first, last: first + size - 1n };
+/** A SIP address with a user part. */
+export interface SipUserUri extends SipUri {
+  user: string;
 }
 
 /** Parses `host:port` or `[IPv6]:port`. */
@@ -103,19 +47,19 @@ export function parseHostPort(text: string): HostPort {
   return { host, port: parsePort(match[3] ?? '') };
 }
 
-/** Parses `udp:address:port` or `tcp:address:port`; the address is an IP address, IPv6 in brackets. */
+/** Parses `udp:address:port`, `tcp:` or `tls:`; the address is an IP address, IPv6 in brackets. */
 export function parseSipListen(text: string): SipListen {
-  const match = /^([a-z]+):(.+)$/.exec(text);
-  const form = 'write it like udp:0.0.0.0:5060 or tcp:[::1]:5060';
-  const [, transport = '', rest = ''] = match ?? [];
+  const [, transport = '', rest = ''] = /^([a-z]+):(.+)$/.exec(text) ?? [];
   const known = isTransport(transport);
-  if (!known && ['tls', 'ws', 'wss', 'sctp'].includes(transport)) {
-    throw new Refusal(`wants ${transport}, which is not supported yet; use udp or tcp`);
+  if (!known && ['ws', 'wss', 'sctp'].includes(transport)) {
+    throw new Refusal(`wants ${transport}, which is not supported; use udp, tcp or tls`);
   }
   const socket = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d+)$/.exec(rest);
   const host = socket?.[1] ?? socket?.[2] ?? '';
   if (!known || !socket || isIP(host) !== (socket[1] === undefined ? 4 : 6) || host.includes('%')) {
-    throw new Refusal(`is not transport:address:port with an IP address; ${form}`);
+    throw new Refusal(
+      'is not transport:address:port with an IP address; write it like udp:0.0.0.0:5060 or tcp:[::1]:5060',
+    );
   }
   return { transport, host, port: parsePort(socket[3] ?? '') };
 }
@@ -135,42 +79,108 @@ export function parseAdvertise(text: string): { host: string; port?: number } {
   return { host, ...(match[3] !== undefined && { port: parsePort(match[3]) }) };
 }
 
+/** Parses a host name or an IP address; IPv6 in brackets. Gives it without them. */
+export function parseHost(text: string): string {
+  const inBrackets = text.startsWith('[') && text.endsWith(']');
+  const host = inBrackets ? text.slice(1, -1) : text;
+  if (!isHost(host, inBrackets)) {
+    throw new Refusal(
+      'is not a name or address; write it like sip.example.com, 203.0.113.5 or [2001:db8::5]',
+    );
+  }
+  return host;
+}
+
+/** Parses a host name, no address: what a certificate bears. */
+export function parseHostName(text: string): string {
+  if (isIP(text) !== 0 || !isHost(text, false)) {
+    throw new Refusal('is not a host name; write it like sip.example.com');
+  }
+  return text;
+}
+
 /**
- * Parses the SIP URI of a gateway: `sip:host[:port][;transport=udp|tcp]` (RFC 3261 section 19.1).
+ * Parses the SIP URI of a gateway or registrar: `sip:host[:port][;transport=udp|tcp|tls]` (RFC 3261 section 19.1).
  *
  * A user part, other parameters and headers are refused: the proxy puts the dialled number in.
  */
 export function parseSipUri(text: string): SipUri {
   const form = 'write it like sip:sip.example.com;transport=tcp';
+  const rest = afterSipScheme(text, form);
+  if (rest.includes('@')) {
+    throw new Refusal(`has a user part, which does not belong here; ${form}`);
+  }
+  return parseSipHostPart(rest, form);
+}
+
+/** Parses a SIP URI with a user part: `sip:user@host[:port][;transport=udp|tcp|tls]`. */
+export function parseSipUserUri(text: string): SipUserUri {
+  const form = 'write it like sip:+14155550199@198.51.100.10';
+  const rest = afterSipScheme(text, form);
+  const at = rest.lastIndexOf('@');
+  if (at === -1) {
+    throw new Refusal(`has no user part; ${form}`);
+  }
+  const user = rest.slice(0, at);
+  if (!isSipUser(user)) {
+    throw new Refusal(`has a user part that cannot be one; use ${SIP_USER_CHARACTERS}, ${form}`);
+  }
+  return { user, ...parseSipHostPart(rest.slice(at + 1), form) };
+}
+
+/** What `isSipUser` accepts, in words. */
+export const SIP_USER_CHARACTERS = '1 to 64 letters, digits and + - . _ ~ * !';
+
+/** Whether the text can stand before the @ of a SIP URI; what would need escaping there cannot. */
+export function isSipUser(text: string): boolean {
+  return /^[A-Za-z0-9+._~*!-]{1,64}$/.test(text);
+}
+
+function afterSipScheme(text: string, form: string): string {
   const [, scheme = '', rest = ''] = /^(sips?):(.*)$/is.exec(text) ?? [];
   if (scheme === '') {
     throw new Refusal(`is not a SIP URI; ${form}`);
   }
   if (scheme.toLowerCase() === 'sips') {
-    throw new Refusal(
-      'is a sips URI, and TLS is not supported yet; use sip: with ;transport=udp or ;transport=tcp',
-    );
+    throw new Refusal('is a sips URI; for TLS write sip: with ;transport=tls');
   }
-  if (rest.includes('@')) {
-    throw new Refusal(`has a user part, which a gateway does not have; ${form}`);
-  }
-  const match = /^(?:\[([^\]]*)\]|([^:;?[\]]*))(?::(\d+))?(;.*)?$/s.exec(rest);
+  return rest;
+}
+
+function parseSipHostPart(text: string, form: string): SipUri {
+  const match = /^(?:\[([^\]]*)\]|([^:;?[\]]*))(?::(\d+))?(;.*)?$/s.exec(text);
   const host = match?.[1] ?? match?.[2] ?? '';
   if (!match || !isHost(host, match[1] !== undefined)) {
     throw new Refusal(`is not a SIP URI with a host; ${form}`);
+  }
+  if (isWildcard(host)) {
+    throw new Refusal(`has an address that nobody can be reached at; ${form}`);
   }
   const uri: SipUri = { host, ...(match[3] !== undefined && { port: parsePort(match[3]) }) };
   if (match[4] === undefined) {
     return uri;
   }
   const transport = /^;transport=([a-z]+)$/i.exec(match[4])?.[1]?.toLowerCase();
-  if (transport === 'tls') {
-    throw new Refusal('wants TLS, which is not supported yet; use ;transport=udp or ;transport=tcp');
-  }
   if (transport === undefined || !isTransport(transport)) {
-    throw new Refusal('has parameters other than ;transport=udp or ;transport=tcp; leave the others out');
+    throw new Refusal('has parameters other than ;transport=udp, tcp or tls; leave the others out');
   }
   return { ...uri, transport };
+}
+
+/** Parses the address of an HTTP API: `http://` or `https://`, with a port and a path where wanted. */
+export function parseBaseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const form = 'write it like https://api.retellai.com';
+  if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
+    throw new Refusal(`is not an http or https URL; ${form}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Refusal(`has a user or password in it; ${form}`);
+  }
+  if (url.search !== '' || url.hash !== '') {
+    throw new Refusal(`has a ? or # part; ${form}`);
+  }
+  return url;
 }
 
 /** Parses the address of Kamailio's JSON-RPC: `http://host[:port]/RPC`. */
@@ -227,8 +237,8 @@ export function hostKey(host: string): string {
   return `${family}:${value}`;
 }
 
-function isTransport(text: string): text is 'udp' | 'tcp' {
-  return text === 'udp' || text === 'tcp';
+function isTransport(text: string): text is Transport {
+  return text === 'udp' || text === 'tcp' || text === 'tls';
 }
 
 function parsePort(text: string): number {
@@ -252,30 +262,4 @@ function isHost(text: string, inBrackets: boolean): boolean {
       // A name that ends in a number is an IPv4 address with a mistake in it.
       !/^\d+$/.test(labels.at(-1) ?? ''))
   );
-}
-
-function ipv6Value(text: string): bigint {
-  const hex = text.replace(/[\d.]+$/, (tail) => {
-    if (!tail.includes('.')) {
-      return tail;
-    }
-    const { value } = parseAddress(tail);
-    return `${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
-  });
-  const [head = '', tail] = hex.split('::');
-  const groups = (part: string) => (part === '' ? [] : part.split(':'));
-  const left = groups(head);
-  const right = groups(tail ?? '');
-  const zeros: string[] = Array(8 - left.length - right.length).fill('0');
-  return [...left, ...zeros, ...right].reduce((sum, group) => sum * 65536n + BigInt(`0x${group}`), 0n);
-}
-
-function addressText(family: 4 | 6, value: bigint): string {
-  const [parts, width] = family === 4 ? [4, 8] : [8, 16];
-  const text = Array.from({ length: parts }, (_, index) => {
-    const part = (value >> BigInt(width * (parts - 1 - index))) & ((1n << BigInt(width)) - 1n);
-    return part.toString(family === 4 ? 10 : 16);
-  }).join(family === 4 ? '.' : ':');
-  // The URL parser shortens IPv6 as RFC 5952 wants it.
-  return family === 4 ? text : new URL(`http://[${text}]`).hostname.slice(1, -1);
 }

@@ -1,18 +1,17 @@
+import { isIP } from 'node:net';
 import {
-  type HostPort,
-  hostKey,
-  isWildcard,
-  type Network,
-  parseHostPort,
-  parseNetwork,
-  parseRpcUrl,
-  parseSipListen,
-  parseSipUri,
-  Refusal,
-} from './addresses.js';
+  addressesWithoutSocket,
+  type Find,
+  networkOverlaps,
+  type Places,
+  portClashes,
+  tlsWithoutCertificate,
+} from './address-checks.js';
+import { DEFAULT_PORTS, hostKey, parseRpcUrl, parseSipListen, parseSipUri } from './addresses.js';
 import type { Show } from './describe.js';
 import type { ConfigProblem } from './errors.js';
-import { collect, type Located } from './path.js';
+import { collect, collectPlaces, listOf, type Place } from './path.js';
+import { readable } from './refusal.js';
 
 /**
  * The checks that look at more than one key.
@@ -23,48 +22,56 @@ import { collect, type Located } from './path.js';
  * @param skip paths whose value is not known (a variable that is not set)
  */
 export function crossChecks(data: unknown, skip: Set<string>, show: Show): ConfigProblem[] {
-  const find = (pattern: string) => collect(data, pattern).filter(({ path }) => !skip.has(path));
+  const known = ({ path }: Place) => !skip.has(path);
+  const find = (pattern: string) => collect(data, pattern).filter(known);
+  const places = (pattern: string) => collectPlaces(data, pattern).filter(known);
   return [
     ...duplicates(find, show),
     ...networkOverlaps(find, show),
     ...portClashes(find, show),
-    ...gatewaysWithoutSocket(find, show),
+    ...tlsWithoutCertificate(find, places, show),
+    ...addressesWithoutSocket(find, show),
+    ...numbersThatCannotWork(places, skip),
+    ...keysThatNeedAnother(places, skip),
   ];
 }
 
-type Find = (pattern: string) => Located[];
-
 interface Unique {
-  pattern: string;
+  patterns: string[];
   /** What two values must not share, where that is not the text itself; throws a `Refusal` for a bad text. */
   key?: (text: string) => string;
   fix: string;
   secret?: true;
+  /** Only values of one list are compared with each other. */
+  perList?: true;
 }
 
 const unique: Unique[] = [
-  { pattern: 'sip.listen[]', key: listenKey, fix: 'leave one out' },
+  { patterns: ['sip.listen[]'], key: listenKey, fix: 'leave one out' },
   {
-    pattern: 'retell.gateways[].uri',
+    patterns: ['retell.gateways[].uri', 'carriers[].gateways[].uri'],
     key: gatewayKey,
     fix: 'leave one out, and use weight to give it more calls',
   },
-  { pattern: 'numbers[].number', fix: 'leave one out' },
-  { pattern: 'carriers[].name', fix: 'give each carrier a name of its own' },
-  { pattern: 'api.tokens[].name', fix: 'give each token a name of its own' },
-  { pattern: 'api.tokens[].token', fix: 'give each caller a token of its own', secret: true },
-  { pattern: 'kamailio.nodes[].name', fix: 'give each node a name of its own' },
-  { pattern: 'kamailio.nodes[].rpc_url', key: rpcKey, fix: 'give each node its own address' },
+  { patterns: ['retell.webhook_keys[]'], fix: 'leave one out', secret: true },
+  { patterns: ['numbers[].number'], fix: 'leave one out' },
+  { patterns: ['carriers[].name'], fix: 'give each carrier a name of its own' },
+  { patterns: ['carriers[].prefixes[]'], fix: 'leave one out', perList: true },
+  { patterns: ['api.tokens[].name'], fix: 'give each token a name of its own' },
+  { patterns: ['api.tokens[].token'], fix: 'give each caller a token of its own', secret: true },
+  { patterns: ['kamailio.nodes[].name'], fix: 'give each node a name of its own' },
+  { patterns: ['kamailio.nodes[].rpc_url'], key: rpcKey, fix: 'give each node its own address' },
 ];
 
 function duplicates(find: Find, show: Show): ConfigProblem[] {
-  return unique.flatMap(({ pattern, key = String, fix, secret }) => {
+  return unique.flatMap(({ patterns, key = String, fix, secret, perList }) => {
     const seen = new Map<string, string>();
-    return find(pattern).flatMap(({ path, value }) => {
-      const id = readable(key, value);
-      if (id === undefined) {
+    return patterns.flatMap(find).flatMap(({ path, value }) => {
+      const text = readable(key, value);
+      if (text === undefined) {
         return [];
       }
+      const id = perList ? `${listOf(path)} ${text}` : text;
       const first = seen.get(id);
       if (first === undefined) {
         seen.set(id, path);
@@ -77,106 +84,6 @@ function duplicates(find: Find, show: Show): ConfigProblem[] {
   });
 }
 
-interface OwnedNetwork extends Located {
-  network: Network;
-  /** `retell.networks` or `carriers[n].networks`. */
-  owner: string;
-  position: number;
-}
-
-/** A network tells who sends: two carriers, or a carrier and Retell, that share addresses cannot be told apart. */
-function networkOverlaps(find: Find, show: Show): ConfigProblem[] {
-  const networks: OwnedNetwork[] = [...find('retell.networks[]'), ...find('carriers[].networks[]')].flatMap(
-    ({ path, value }, position) => {
-      const network = readable(parseNetwork, value);
-      return network ? [{ path, value, network, owner: path.replace(/\[\d+\]$/, ''), position }] : [];
-    },
-  );
-  // Two CIDR networks are apart or one is inside the other, so in this order all that hold a network come
-  // before it, and a stack of them is enough: no comparison of each with each.
-  networks.sort(
-    (a, b) =>
-      a.network.family - b.network.family ||
-      compare(a.network.first, b.network.first) ||
-      compare(b.network.last, a.network.last) ||
-      a.position - b.position,
-  );
-  const around: OwnedNetwork[] = [];
-  const clashes: { later: OwnedNetwork; earlier: OwnedNetwork }[] = [];
-  for (const inner of networks) {
-    while (around.length > 0 && !holds(around.at(-1), inner)) {
-      around.pop();
-    }
-    const outer = around.findLast(({ owner }) => owner !== inner.owner);
-    if (outer) {
-      const inOrder = outer.position < inner.position;
-      clashes.push({ later: inOrder ? inner : outer, earlier: inOrder ? outer : inner });
-    }
-    around.push(inner);
-  }
-  return clashes
-    .sort((a, b) => a.later.position - b.later.position)
-    .map(({ later, earlier }) => ({
-      path: later.path,
-      message: `${show(later.path, later.value)} overlaps ${earlier.path} (${show(earlier.path, earlier.value)}); each address can belong to only one of them, so take it out of one`,
-    }));
-}
-
-interface Socket extends HostPort {
-  path: string;
-}
-
-/** Sockets for TCP that cannot all be opened on one machine. */
-function portClashes(find: Find, show: Show): ConfigProblem[] {
-  const sockets = (pattern: string, parse: (text: string) => HostPort): Socket[] =>
-    find(pattern).flatMap(({ path, value }) => {
-      const socket = readable(parse, value);
-      return socket ? [{ path, ...socket }] : [];
-    });
-  const sip = find('sip.listen[]').flatMap(({ path, value }) => {
-    const socket = readable(parseSipListen, value);
-    return socket?.transport === 'tcp' ? [{ path, ...socket }] : [];
-  });
-  const api = sockets('api.listen', parseHostPort);
-  const rpc = sockets('kamailio.nodes[].rpc_url', parseRpcUrl);
-  const against = (mine: Socket[], others: Socket[]) =>
-    mine.flatMap((socket) =>
-      others
-        .filter((other) => sameSocket(socket, other))
-        .map((other) => ({
-          path: socket.path,
-          message: `port ${socket.port} is also that of ${other.path} (${show(other.path, `${other.host}:${other.port}`)}); give one of them another port`,
-        })),
-    );
-  return [...against(api, sip), ...against(rpc, sip), ...against(rpc, api)];
-}
-
-/** Kamailio sends over a transport only from a socket of that transport. */
-function gatewaysWithoutSocket(find: Find, show: Show): ConfigProblem[] {
-  const listen = find('sip.listen[]').map(({ value }) => readable(parseSipListen, value)?.transport);
-  if (listen.length === 0 || listen.includes(undefined)) {
-    return [];
-  }
-  return find('retell.gateways[].uri').flatMap(({ path, value }) => {
-    const uri = readable(parseSipUri, value);
-    const transport = uri?.transport ?? 'udp';
-    return uri === undefined || listen.includes(transport)
-      ? []
-      : [
-          {
-            path,
-            message: `${show(path, value)} is reached over ${transport}, and sip.listen has no ${transport} socket; add one, like ${transport}:0.0.0.0:5060`,
-          },
-        ];
-  });
-}
-
-function sameSocket(a: HostPort, b: HostPort): boolean {
-  return (
-    a.port === b.port && (isWildcard(a.host) || isWildcard(b.host) || hostKey(a.host) === hostKey(b.host))
-  );
-}
-
 function listenKey(text: string): string {
   const { transport, host, port } = parseSipListen(text);
   return `${transport} ${hostKey(host)} ${port}`;
@@ -184,7 +91,8 @@ function listenKey(text: string): string {
 
 function gatewayKey(text: string): string {
   const { host, port, transport = 'udp' } = parseSipUri(text);
-  return `${transport} ${hostKey(host)} ${port ?? ''}`;
+  // Without a port a name may lead to other servers (SRV, RFC 3263), an address does not.
+  return `${transport} ${hostKey(host)} ${port ?? (isIP(host) === 0 ? '' : DEFAULT_PORTS[transport])}`;
 }
 
 function rpcKey(text: string): string {
@@ -192,22 +100,65 @@ function rpcKey(text: string): string {
   return `${hostKey(host)} ${port}`;
 }
 
-/** What `parse` makes of the text; nothing where it refuses it. */
-function readable<T>(parse: (text: string) => T, text: string): T | undefined {
-  try {
-    return parse(text);
-  } catch (error) {
-    if (error instanceof Refusal) {
-      return undefined;
-    }
-    throw error;
-  }
+/** Numbers whose method wants what is not there, or cannot do what is asked. */
+function numbersThatCannotWork(places: Places, skip: ReadonlySet<string>): ConfigProblem[] {
+  const registered = places('numbers[]').filter(({ value }) => fieldsOf(value).method === 'register');
+  const [first] = registered;
+  const noKey = first && missing('retell.api_key', places, skip);
+  return [
+    ...(noKey
+      ? [
+          {
+            path: 'retell.api_key',
+            message: `is missing; ${first.path} has method register, which needs it; add it, like api_key: "\${RETELL_API_KEY}"`,
+          },
+        ]
+      : []),
+    ...registered
+      .filter(({ path, value }) => !('agent_id' in fieldsOf(value)) && !skip.has(`${path}.agent_id`))
+      .map(({ path }) => ({
+        path: `${path}.agent_id`,
+        message:
+          'is missing; method register needs the agent that takes the call; add it, like agent_id: "agent_0123456789"',
+      })),
+    ...registered
+      .filter(({ value }) => fieldsOf(value).reject === true)
+      .map(({ path }) => ({
+        path: `${path}.reject`,
+        message: 'works with method trunk only; leave it out, or write method: trunk',
+      })),
+    ...places('numbers[].metadata.call_ref').map(({ path }) => ({
+      path,
+      message: 'is the name under which the proxy puts its own id of the call; use another',
+    })),
+  ];
 }
 
-function holds(outer: OwnedNetwork | undefined, inner: OwnedNetwork): boolean {
-  return outer?.network.family === inner.network.family && inner.network.last <= outer.network.last;
+/** Keys that do nothing, or cannot work, without another one. */
+function keysThatNeedAnother(places: Places, skip: ReadonlySet<string>): ConfigProblem[] {
+  const undigested = places('carriers[]')
+    .filter(({ value }) => 'register' in fieldsOf(value) && !('digest' in fieldsOf(value)))
+    .map(({ path }) => ({
+      path: `${path}.digest`,
+      message: `is missing; register needs it; add it, like digest: {username: "acme-user", password: "\${ACME_PASSWORD}"}`,
+    }));
+  const reserved = places('retell.reserved_inbound')
+    .filter(({ value }) => typeof value === 'number' && value > 0 && missing('retell.api_key', places, skip))
+    .map(({ path }) => ({
+      path,
+      message: 'needs retell.api_key, with which Retell is asked for its concurrency; add that, or write 0',
+    }));
+  return [...undigested, ...reserved];
 }
 
-function compare(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** Whether a key is not there; one whose variable is not set is. */
+function missing(path: string, places: Places, skip: ReadonlySet<string>): boolean {
+  return places(path).length === 0 && !skip.has(path);
+}
+
+/** The keys of a section; none where it is something else. */
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : {};
 }

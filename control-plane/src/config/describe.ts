@@ -58,7 +58,7 @@ function wrongValue(error: ErrorObject, node: SchemaNode, shown: string): string
     return `${shown} is not known here; write ${near ?? listOf(node.enum)}`;
   }
   if (node.type === 'integer') {
-    return `${shown} is not a whole number from ${node.minimum} to ${node.maximum} (${node.unit}); write it like ${node.default}`;
+    return `${shown} is not a whole number from ${node.minimum} to ${node.maximum} (${node.unit}); write it like ${exampleOf(node)}`;
   }
   switch (error.keyword) {
     case 'format':
@@ -67,6 +67,11 @@ function wrongValue(error: ErrorObject, node: SchemaNode, shown: string): string
       return `is an empty list; give at least one, like ${flow(exampleOf(node))}`;
     case 'maxItems':
       return `has ${(data as unknown[]).length} entries; at most ${node.maxItems} are allowed`;
+    case 'maxProperties':
+      return `has ${Object.keys(data as object).length} keys; at most ${error.params.limit} are allowed`;
+    case 'minimum':
+    case 'maximum':
+      return `${shown} is out of range; write a whole number from ${node.minimum} to ${node.maximum}`;
     case 'uniqueItems':
       return 'names one entry twice; leave one out';
     default:
@@ -74,19 +79,33 @@ function wrongValue(error: ErrorObject, node: SchemaNode, shown: string): string
   }
 }
 
+/** What a value of each type of JSON Schema is to an operator. */
+const KINDS: Record<string, string> = {
+  string: 'text',
+  integer: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a section with keys',
+};
+
 function wrongType(data: unknown, node: SchemaNode, shown: string): string {
   const quotable = typeof data === 'number' || typeof data === 'boolean';
   if (node.type === 'string' && quotable) {
     return `${shown} is ${kindOf(data)}, not text; put it in quotes${node.secret ? '' : `, like ${flow(quotedText(data, node))}`}`;
   }
-  const wanted = { string: 'text', array: 'a list', object: 'a section with keys' }[node.type ?? ''];
-  return `is ${kindOf(data)}, not ${wanted}; write it like ${flow(exampleOf(node))}`;
+  const wanted = [node.type ?? []].flat().map((type) => KINDS[type]);
+  return `is ${kindOf(data)}, not ${wanted.join(' or ')}; write it like ${flow(exampleOf(node))}`;
 }
 
 /** The text that was meant: YAML reads +14155550100 without quotes as a number and drops the +. */
 function quotedText(data: number | boolean, node: SchemaNode): unknown {
-  const fits = (text: string) => node.format !== undefined && formatFault(node.format, text) === undefined;
-  return [String(data), `+${data}`].find(fits) ?? exampleOf(node);
+  const { format } = node;
+  if (format === undefined) {
+    return String(data);
+  }
+  return (
+    [String(data), `+${data}`].find((text) => formatFault(format, text) === undefined) ?? exampleOf(node)
+  );
 }
 
 function unknownKey(key: string, known: string[]): string {

@@ -2,25 +2,27 @@ import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import { LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
 import { crossChecks } from './checks.js';
-import { describeViolation, showWith } from './describe.js';
+import { describeViolation, type Show, showWith } from './describe.js';
 import { ConfigError, type ConfigProblem } from './errors.js';
+import { checkFiles } from './files.js';
 import { formatFault, formatNames } from './formats.js';
 import { resolveValues } from './resolve.js';
-import { type Config, ConfigSchema, type SchemaNode, schemaKeywords } from './schema.js';
+import { type Config, ConfigSchema, configNode, schemaKeywords } from './schema.js';
 
-const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true });
+const ajv = new Ajv({ allErrors: true, useDefaults: true, verbose: true, allowUnionTypes: true });
 ajv.addVocabulary(schemaKeywords);
 for (const format of formatNames) {
   ajv.addFormat(format, (text) => formatFault(format, text) === undefined);
 }
-const validate = ajv.compile<Config>(ConfigSchema);
+const validate = ajv.compile(ConfigSchema);
 
 /**
- * Reads and checks the configuration file.
+ * Reads and checks the configuration file, and the files that it names.
  *
  * @param file path of the YAML file
  * @param env where `${NAME}` is looked up
- * @throws ConfigError with everything that is wrong: the file cannot be read, or what `parseConfig` finds
+ * @throws ConfigError with everything that is wrong: the file cannot be read, or what `parseConfig` and
+ *   `checkFiles` find
  */
 export async function loadConfig(
   file: string,
@@ -32,30 +34,46 @@ export async function loadConfig(
   } catch (error) {
     throw new ConfigError([{ path: '', message: unreadable(file, error as NodeJS.ErrnoException) }]);
   }
-  return parseConfig(text, env);
+  const { value, problems, show } = examine(text, env);
+  const known = new Set(problems.map(({ path }) => path));
+  return accepted(value, [...problems, ...(await checkFiles(value, show, known))]);
 }
 
 /**
- * Checks the text of a configuration file and applies all defaults.
+ * Checks the text of a configuration file and applies all defaults. Reads no other file.
  *
  * @param env where `${NAME}` is looked up
  * @throws ConfigError with everything that is wrong; where YAML itself is broken, only that
  */
 export function parseConfig(text: string, env: Record<string, string | undefined>): Config {
-  const { value, written, problems } = resolveValues(parseYaml(text), ConfigSchema as SchemaNode, env);
+  const { value, problems } = examine(text, env);
+  return accepted(value, problems);
+}
+
+interface Examined {
+  /** With every default; a `Config` where there are no problems. */
+  value: unknown;
+  problems: ConfigProblem[];
+  show: Show;
+}
+
+function examine(text: string, env: Record<string, string | undefined>): Examined {
+  const { value, written, problems } = resolveValues(parseYaml(text), configNode, env);
   // A variable that is not set is one problem, not also a missing value.
   const unknown = new Set(problems.map(({ path }) => path));
   const show = showWith(written);
-
-  const valid = validate(value);
+  validate(value);
   const violations = (validate.errors ?? [])
     .map((error) => describeViolation(error, show))
     .filter(({ path }) => !unknown.has(path));
-  const all = [...problems, ...violations, ...crossChecks(value, unknown, show)];
-  if (!valid || all.length > 0) {
-    throw new ConfigError(all);
+  return { value, problems: [...problems, ...violations, ...crossChecks(value, unknown, show)], show };
+}
+
+function accepted(value: unknown, problems: ConfigProblem[]): Config {
+  if (problems.length > 0) {
+    throw new ConfigError(problems);
   }
-  return value;
+  return value as Config;
 }
 
 function parseYaml(text: string): unknown {

@@ -28,30 +28,42 @@ export function indexPath(path: string, index: number): string {
   return `${path}[${index}]`;
 }
 
-/** Turns a JSON pointer (RFC 6901) to a place that the schema knows into a path. */
+/** The path of the list that an entry stands in. */
+export function listOf(path: string): string {
+  return path.replace(/\[\d+\]$/, '');
+}
+
+/** Turns a JSON pointer (RFC 6901) to a place where the schema has something to say into a path. */
 export function pathOfPointer(pointer: string): string {
   return pointer
     .split('/')
     .slice(1)
     .reduce(
-      (path, segment) => (/^\d+$/.test(segment) ? indexPath(path, Number(segment)) : keyPath(path, segment)),
+      (path, segment) =>
+        /^\d+$/.test(segment) ? indexPath(path, Number(segment)) : unknownKeyPath(path, segment),
       '',
     );
 }
 
-/** A text in the configuration and where it stands. */
-export interface Located {
+/** A value in the configuration and where it stands. */
+export interface Place {
   path: string;
+  value: unknown;
+}
+
+/** A text in the configuration and where it stands. */
+export interface Located extends Place {
   value: string;
 }
 
-/**
- * All texts that `pattern` leads to.
- *
- * The data may be malformed: what is not there, or is not text, is left out.
- */
+/** All texts that `pattern` leads to; the data may be malformed: what is not text is left out. */
 export function collect(data: unknown, pattern: string): Located[] {
-  let places: { path: string; value: unknown }[] = [{ path: '', value: data }];
+  return collectPlaces(data, pattern).filter((place): place is Located => typeof place.value === 'string');
+}
+
+/** All values that `pattern` leads to; the data may be malformed: what is not there is left out. */
+export function collectPlaces(data: unknown, pattern: string): Place[] {
+  let places: Place[] = [{ path: '', value: data }];
   for (const step of pattern.match(/\[\]|\w+/g) ?? []) {
     places = places.flatMap(({ path, value }) => {
       if (step === '[]') {
@@ -64,5 +76,5 @@ export function collect(data: unknown, pattern: string): Located[] {
         : [];
     });
   }
-  return places.filter((place): place is Located => typeof place.value === 'string');
+  return places;
 }

@@ -1,5 +1,5 @@
 import type { ConfigProblem } from './errors.js';
-import { indexPath, keyPath } from './path.js';
+import { indexPath, keyPath, unknownKeyPath } from './path.js';
 import type { SchemaNode } from './schema.js';
 
 /** The values of the file after the environment has been filled in. */
@@ -11,12 +11,16 @@ export interface Resolved {
   problems: ConfigProblem[];
 }
 
+/** What is known of the inside of a section that may hold anything. */
+const ANYTHING: SchemaNode = { additionalProperties: true };
+ANYTHING.items = ANYTHING;
+
 /**
  * Works out what the values of the file stand for; makes a copy.
  *
  * - `${NAME}` and `${NAME:-default}` in texts (the default is for a variable that is unset or empty), `$${` for
  *   a plain `${`. This happens after YAML is parsed, so no value can change the structure of the file.
- * - A whole number that comes from the environment becomes one where the schema wants one.
+ * - A whole number, true or false that comes from the environment becomes one where the schema wants one.
  * - A known key with nothing after it counts as not written.
  *
  * Parts that the schema does not know are left alone: they are reported as such.
@@ -46,7 +50,9 @@ export function resolveValues(
           .filter(([key, entry]) => !(entry === null && Object.hasOwn(known, key)))
           .map(([key, entry]) => [
             key,
-            walk(entry, Object.hasOwn(known, key) ? known[key] : undefined, keyPath(path, key)),
+            Object.hasOwn(known, key)
+              ? walk(entry, known[key], keyPath(path, key))
+              : walk(entry, freeKey(node), unknownKeyPath(path, key)),
           ]),
       );
     }
@@ -80,8 +86,19 @@ export function resolveValues(
       }
       return found ?? '';
     });
-    return written.has(path) && node.type === 'integer' && /^-?\d+$/.test(value) ? Number(value) : value;
+    if (!written.has(path)) {
+      return value;
+    }
+    if (node.type === 'integer' && /^-?\d+$/.test(value)) {
+      return Number(value);
+    }
+    return node.type === 'boolean' && /^(true|false)$/.test(value) ? value === 'true' : value;
   }
 
   return { value: walk(data, schema, ''), written, problems };
+}
+
+/** The schema of a key that is not named in it. */
+function freeKey({ additionalProperties }: SchemaNode): SchemaNode | undefined {
+  return additionalProperties === true ? ANYTHING : additionalProperties || undefined;
 }

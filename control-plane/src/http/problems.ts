@@ -8,6 +8,7 @@ export const PROBLEMS = {
   bad_request: { status: 400, title: 'The request is not well-formed' },
   validation_failed: { status: 400, title: 'The request has a field that is not right' },
   unauthorized: { status: 401, title: 'A valid bearer token is needed' },
+  invalid_signature: { status: 401, title: 'The webhook is not signed with a key of ours' },
   forbidden: { status: 403, title: "The token's scopes do not allow this" },
   call_not_found: { status: 404, title: 'There is no such call' },
   not_found: { status: 404, title: 'There is nothing at this path' },

@@ -1,38 +1,54 @@
 import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { parseSipListen, parseSipUri } from '../config/addresses.js';
+import { parseSipUri, parseSipUserUri } from '../config/addresses.js';
 import type { Config } from '../config/schema.js';
-import { hasSeveralAddresses, sipSockets } from './node-file.js';
+import { type Gateway, gatewaySets } from './gateway-sets.js';
+import { publicAddress, sendSocket } from './sockets.js';
+import { renderTlsConfig, tlsNames } from './tls-files.js';
 
 /** Address groups, as kamailio/definitions.cfg names them. */
 const CARRIERS = 1;
 const RETELL = 2;
 
-/** Columns of an htable that db_text reads (Kamailio's htable table, version 2). */
-const HTABLE_HEADER =
+/** dispatcher's flags of a gateway in its list file. */
+const PROBED = 8;
+const NAME_NOT_RESOLVED_AT_START = 16;
+
+/** Columns of the tables that db_text reads, and the versions that Kamailio asks for. */
+const HTABLE_COLUMNS =
   'id(int,auto) key_name(string) key_type(int) value_type(int) key_value(string) expires(int)';
+const UACREG_COLUMNS =
+  'id(int,auto) l_uuid(string) l_username(string) l_domain(string) r_username(string) r_domain(string) ' +
+  'realm(string) auth_username(string) auth_password(string) auth_ha1(string) auth_proxy(string) ' +
+  'expires(int) flags(int) reg_delay(int) contact_addr(string) socket(string)';
+const VERSIONS = 'id(int,auto) table_name(string) table_version(int)\n1:htable:2\n2:uacreg:5\n';
+
+/** Some of them hold passwords. */
+const FILE_MODE = 0o600;
+
+type Rows = (readonly [key: string, value: string | number])[];
 
 /**
  * Kamailio's data files by name: the carriers', numbers' and gateways' part of the configuration in the
  * formats that Kamailio's modules read.
  */
 export function renderDataFiles(config: Config): Map<string, string> {
+  const { sets, retell, prefixes } = gatewaySets(config);
   return new Map([
     ['address.list', renderAddresses(config)],
-    ['dispatcher.list', renderGateways(config)],
+    ['dispatcher.list', renderSets(config, sets)],
     ['numbers', renderHtable(config.numbers.map(({ number, method }) => [number, method]))],
-    [
-      'routes',
-      renderHtable([
-        [
-          'retell',
-          gatewaySets(config)
-            .map((_, i) => `${i + 1}=9`)
-            .join(';'),
-        ],
-      ]),
-    ],
-    ['version', 'id(int,auto) table_name(string) table_version(int)\n1:htable:2\n'],
+    ['fallbacks', renderHtable(fallbacks(config))],
+    ['routes', renderHtable([['retell', retell]])],
+    ['prefixes', renderHtable([...prefixes])],
+    ['carriers', renderHtable(carriers(config))],
+    ['retell', renderHtable(Object.entries(config.retell.digest ?? {}))],
+    ['limits', renderHtable(limits(config))],
+    ['tls_names', renderHtable(tlsNames(config).map((name) => [name, 1]))],
+    ['uacreg', renderTable(UACREG_COLUMNS, registrations(config))],
+    ['version', VERSIONS],
+    ...(config.sip.tls === undefined ? [] : [['tls.conf', renderTlsConfig(config.sip.tls)] as const]),
   ]);
 }
 
@@ -41,18 +57,18 @@ export async function writeDataFiles(config: Config, directory: string): Promise
   await mkdir(directory, { recursive: true });
   for (const [name, text] of renderDataFiles(config)) {
     const path = join(directory, name);
-    await writeFile(`${path}.new`, text);
+    await writeFile(`${path}.new`, text, { mode: FILE_MODE });
     await rename(`${path}.new`, path);
   }
 }
 
 /** permissions' address file: group, address, prefix length, port (0: any), tag. */
 function renderAddresses(config: Config): string {
-  const carriers = config.carriers.flatMap(({ name, networks }) =>
+  const ofCarriers = config.carriers.flatMap(({ name, networks }) =>
     networks.map((network) => addressLine(CARRIERS, network, name)),
   );
-  const retell = config.retell.networks.map((network) => addressLine(RETELL, network, 'retell'));
-  return [...carriers, ...retell, ''].join('\n');
+  const ofRetell = config.retell.networks.map((network) => addressLine(RETELL, network, 'retell'));
+  return [...ofCarriers, ...ofRetell, ''].join('\n');
 }
 
 function addressLine(group: number, network: string, tag: string): string {
@@ -60,36 +76,19 @@ function addressLine(group: number, network: string, tag: string): string {
   return `${group} ${address} ${prefix ?? (address.includes(':') ? 128 : 32)} 0 ${tag}`;
 }
 
-/** One dispatcher set for each priority of Retell's gateways, the first in line first. */
-function gatewaySets(config: Config): Config['retell']['gateways'][] {
-  const priorities = [...new Set(config.retell.gateways.map(({ priority }) => priority))].sort(
-    (a, b) => a - b,
-  );
-  return priorities.map((priority) =>
-    config.retell.gateways.filter((gateway) => gateway.priority === priority),
-  );
-}
-
 /** dispatcher's list: set, URI, flags, priority, attributes. Its weights are shares of 100. */
-function renderGateways(config: Config): string {
-  const sockets = sipSockets(config);
-  const lines = gatewaySets(config).flatMap((gateways, i) => {
+function renderSets(config: Config, sets: Gateway[][]): string {
+  const lines = sets.flatMap((gateways, i) => {
     const weights = sharesOf100(gateways.map(({ weight }) => weight));
-    return gateways.map(
-      ({ uri }, j) => `${i + 1} ${uri} 0 0 weight=${weights[j]}${sendSocket(uri, sockets)}`,
-    );
+    return gateways.map(({ uri, owner, probe }, j) => {
+      const parsed = parseSipUri(uri);
+      const flags = (probe ? PROBED : 0) + (isIP(parsed.host) === 0 ? NAME_NOT_RESOLVED_AT_START : 0);
+      const socket = sendSocket(config, parsed);
+      const attributes = `weight=${weights[j]};carrier=${owner}${socket === undefined ? '' : `;socket=${socket}`}`;
+      return `${i + 1} ${uri} ${flags} 0 ${attributes}`;
+    });
   });
   return [...lines, ''].join('\n');
-}
-
-/**
- * The socket that requests to a gateway leave from. Left alone Kamailio may take the RPC socket for SIP
- * over TCP, and then drop what comes back to it. With several addresses the kernel's route decides.
- */
-function sendSocket(uri: string, sockets: readonly string[]): string {
-  const { transport = 'udp' } = parseSipUri(uri);
-  const fit = sockets.filter((socket) => parseSipListen(socket).transport === transport);
-  return fit.length === 0 || hasSeveralAddresses(fit) ? '' : `;socket=${fit[0]}`;
 }
 
 /** Whole shares in the ratio of the weights that add up to 100, each at least 1. */
@@ -101,9 +100,77 @@ function sharesOf100(weights: number[]): number[] {
   return shares.map((share, i) => (i === heaviest ? share + rest : share));
 }
 
+function fallbacks(config: Config): Rows {
+  return config.numbers.flatMap(({ number, fallback }): Rows => {
+    if (fallback === undefined) return [];
+    const socket = sendSocket(config, parseSipUserUri(fallback));
+    return [[number, fallback], ...(socket === undefined ? [] : ([[`${number}::socket`, socket]] as const))];
+  });
+}
+
+/** What differs from the default of each carrier. */
+function carriers(config: Config): Rows {
+  return config.carriers.flatMap(({ name, number_format, caller_id, x_headers, digest }) => {
+    const values = {
+      number_format: number_format === 'e164' ? undefined : number_format,
+      from_user: caller_id.user,
+      from_host: caller_id.host,
+      p_asserted_identity: caller_id.p_asserted_identity === 'kept' ? undefined : caller_id.p_asserted_identity,
+      x_headers: x_headers === 'kept' ? undefined : x_headers,
+      username: digest?.username,
+      password: digest?.password,
+      realm: digest?.realm,
+    };
+    return Object.entries(values).flatMap(([key, value]) =>
+      value === undefined ? [] : [[`${name}::${key}`, value] as const],
+    );
+  });
+}
+
+function limits(config: Config): Rows {
+  const of = (who: string, limit: Config['calls']['limits']): Rows => [
+    ...(limit?.concurrent_calls === undefined
+      ? []
+      : [[`concurrent::${who}`, limit.concurrent_calls] as const]),
+    ...(limit?.calls_per_second === undefined ? [] : [[`rate::${who}`, limit.calls_per_second] as const]),
+  ];
+  return [
+    ...of('all', config.calls.limits),
+    ...config.carriers.flatMap((carrier) => of(`carrier::${carrier.name}`, carrier.limits)),
+    ...config.numbers.flatMap((number) => of(`number::${number.number}`, number.limits)),
+  ];
+}
+
+/** Rows of uacreg; a carrier's name is the user of our Contact. */
+function registrations(config: Config): (string | number)[][] {
+  return config.carriers.flatMap(({ name, register, digest }) => {
+    if (register === undefined || digest === undefined) return [];
+    const registrar = parseSipUri(register.registrar);
+    const user = register.user ?? digest.username;
+    const domain = registrar.host.includes(':') ? `[${registrar.host}]` : registrar.host;
+    const socket = sendSocket(config, registrar) ?? '';
+    const transport = registrar.transport === undefined ? '' : `;transport=${registrar.transport}`;
+    const contact = socket === '' ? '' : `${publicAddress(config, socket)}${transport}`;
+    return [
+      [
+        ...[name, user, domain, user, domain, digest.realm ?? '', digest.username, digest.password, ''],
+        ...[register.registrar, register.expires_s, 0, 0, contact, socket],
+      ],
+    ];
+  });
+}
+
+/** An htable: keys are texts, values texts or whole numbers. */
+function renderHtable(rows: Rows): string {
+  return renderTable(
+    HTABLE_COLUMNS,
+    rows.map(([key, value]) => [key, 0, typeof value === 'number' ? 1 : 0, value, 0]),
+  );
+}
+
 /** db_text: one row a line, columns divided by colons; a colon or backslash in a value is escaped. */
-function renderHtable(rows: (readonly [key: string, value: string])[]): string {
-  const column = (text: string) => text.replace(/[\\:]/g, (char) => `\\${char}`);
-  const lines = rows.map(([key, value], i) => `${i + 1}:${column(key)}:0:0:${column(value)}:0`);
-  return [HTABLE_HEADER, ...lines, ''].join('\n');
+function renderTable(columns: string, rows: (string | number)[][]): string {
+  const column = (value: string | number) => String(value).replace(/[\\:]/g, (char) => `\\${char}`);
+  const lines = rows.map((row, i) => [i + 1, ...row].map(column).join(':'));
+  return [columns, ...lines, ''].join('\n');
 }

@@ -15,8 +15,9 @@ interface CallEventBase extends EventBase {
 
 export interface InviteEvent extends CallEventBase {
   type: 'invite';
-  direction: 'inbound';
-  carrier: string;
+  direction: 'inbound' | 'outbound';
+  /** who called inbound; outbound it is chosen later */
+  carrier: string | undefined;
   /** address:port that sent the INVITE */
   source: string;
   sip_call_id: string;
@@ -24,12 +25,13 @@ export interface InviteEvent extends CallEventBase {
   from: string;
   /** user part of the Request-URI, as dialled */
   to: string;
-  /** the configured number, or undefined where it is none of ours */
+  /** our number in the call: dialled inbound, calling outbound; undefined where it is none of ours */
   number: string | undefined;
 }
 
 export interface AttemptFailedEvent extends CallEventBase {
   type: 'attempt_failed';
+  carrier: string | undefined;
   gateway: string;
   code: number;
 }
@@ -38,6 +40,28 @@ export interface RingingEvent extends CallEventBase {
   type: 'ringing';
   gateway: string;
   code: number;
+}
+
+/** Retell could not have the call: it goes to the number's fallback, a SIP URI. */
+export interface FallbackEvent extends CallEventBase {
+  type: 'fallback';
+  gateway: string;
+  reason: string;
+}
+
+/** A limit that kept the call from a carrier, from Retell or from passing at all. */
+export interface LimitedEvent extends CallEventBase {
+  type: 'limited';
+  limit: 'overall' | 'carrier' | 'number' | 'retell';
+  carrier: string | undefined;
+}
+
+/** A header of the INVITE that was too long to hand over. */
+export interface HeaderDroppedEvent extends CallEventBase {
+  type: 'header_dropped';
+  header: string;
+  /** of the whole line, in bytes */
+  length: number;
 }
 
 /** One side of an answered call, as the other needs it to send a request (RFC 3261 12.1). */
@@ -54,6 +78,7 @@ export interface LegState {
 
 export interface AnsweredEvent extends CallEventBase {
   type: 'answered';
+  carrier: string | undefined;
   gateway: string;
   h_entry: number;
   h_id: number;
@@ -70,6 +95,9 @@ export interface EndedEvent extends CallEventBase {
 
 export interface FailedEvent extends CallEventBase {
   type: 'failed';
+  /** the last that was tried; undefined where none was */
+  carrier: string | undefined;
+  gateway: string | undefined;
   code: number | undefined;
   by: string | undefined;
   reason: string | undefined;
@@ -89,6 +117,9 @@ export type CallEvent =
   | InviteEvent
   | AttemptFailedEvent
   | RingingEvent
+  | FallbackEvent
+  | LimitedEvent
+  | HeaderDroppedEvent
   | AnsweredEvent
   | EndedEvent
   | FailedEvent;
@@ -124,8 +155,8 @@ function parseEvent(f: Fields): SipEvent {
         type,
         at,
         id: f.text('id'),
-        direction: 'inbound',
-        carrier: f.text('carrier'),
+        direction: f.text('direction') === 'outbound' ? 'outbound' : 'inbound',
+        carrier: carrierOf(f),
         source: f.text('source'),
         sip_call_id: f.base64('sip_call_id'),
         from_tag: f.base64('from_tag'),
@@ -134,8 +165,28 @@ function parseEvent(f: Fields): SipEvent {
         number: f.optional('number'),
       };
     case 'attempt_failed':
+      return {
+        type,
+        at,
+        id: f.text('id'),
+        carrier: carrierOf(f),
+        gateway: f.base64('gateway'),
+        code: f.integer('code'),
+      };
     case 'ringing':
       return { type, at, id: f.text('id'), gateway: f.base64('gateway'), code: f.integer('code') };
+    case 'fallback':
+      return { type, at, id: f.text('id'), gateway: f.base64('gateway'), reason: f.base64('reason') };
+    case 'limited':
+      return {
+        type,
+        at,
+        id: f.text('id'),
+        limit: f.text('limit') as LimitedEvent['limit'],
+        carrier: carrierOf(f),
+      };
+    case 'header_dropped':
+      return { type, at, id: f.text('id'), header: f.base64('header'), length: f.integer('length') };
     case 'answered':
       return parseAnswered(f, at);
     case 'ended':
@@ -145,9 +196,11 @@ function parseEvent(f: Fields): SipEvent {
         type,
         at,
         id: f.text('id'),
+        carrier: carrierOf(f),
+        gateway: f.base64('gateway') || undefined,
         code: f.optionalInteger('code'),
         by: f.optional('by'),
-        reason: f.optional('reason'),
+        reason: f.base64('reason') || undefined,
       };
     case 'bye_sent':
     case 'bye_answered':
@@ -171,6 +224,7 @@ function parseAnswered(f: Fields, at: number): AnsweredEvent {
     type: 'answered',
     at,
     id: f.text('id'),
+    carrier: carrierOf(f),
     gateway: f.base64('gateway'),
     h_entry: f.integer('h_entry'),
     h_id: f.integer('h_id'),
@@ -181,16 +235,27 @@ function parseAnswered(f: Fields, at: number): AnsweredEvent {
       contact: f.base64('caller_contact'),
       route_set: callerRoutes,
       cseq: f.integer('caller_cseq'),
-      socket: f.text('caller_socket'),
+      socket: socketText(f.text('caller_socket')),
     },
     callee: {
       tag: f.base64('callee_tag'),
       contact: f.base64('callee_contact'),
       route_set: calleeRouteSet(splitRoutes(f.base64('record_routes')), callerRoutes.length),
       cseq: 0,
-      socket: f.text('callee_socket'),
+      socket: socketText(f.text('callee_socket')),
     },
   };
+}
+
+/** The carrier of an event; Retell calls as the peer `retell`, which is none. */
+function carrierOf(f: Fields): string | undefined {
+  const carrier = f.optional('carrier');
+  return carrier === 'retell' ? undefined : carrier;
+}
+
+/** Kamailio writes an IPv6 address without brackets here, and takes it only with them. */
+function socketText(text: string): string {
+  return text.replace(/^(\w+):([^[\]]*:[^[\]]*):(\d+)$/, '$1:[$2]:$3');
 }
 
 /**

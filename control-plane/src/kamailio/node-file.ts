@@ -1,6 +1,5 @@
-import { networkInterfaces } from 'node:os';
-import { isWildcard, parseAdvertise, parseSipListen } from '../config/addresses.js';
 import type { Config } from '../config/schema.js';
+import { hasSeveralAddresses, publicAddress, sipSockets } from './sockets.js';
 
 export interface NodeFileOptions {
   /** The node's name, one of `kamailio.nodes`. */
@@ -36,49 +35,18 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
     `#!define SIP_WORKERS ${config.sip.workers}`,
     `#!define MAX_DURATION_S ${config.calls.max_duration_s}`,
     `#!define RING_TIMEOUT_MS ${config.calls.ring_timeout_s * 1000}`,
+    `#!define DECISION_TIMEOUT_MS ${config.retell.register_timeout_ms}`,
+    ...(config.sip.tls === undefined ? [] : ['#!define WITH_TLS']),
     // With several addresses the kernel's route decides which of them a message leaves from.
     ...(hasSeveralAddresses(listen) ? ['mhomed=1'] : []),
-    ...listen.map((socket) => `listen=${socket}${advertised(config.sip.advertise, socket)}`),
+    ...listen.map((socket) => `listen=${socket}${advertised(config, socket)}`),
     `include_file "${options.mainFile}"`,
     '',
   ].join('\n');
 }
 
-/** The sockets on which Kamailio really takes SIP, e.g. udp:192.0.2.1:5060. */
-export function sipSockets(config: Config): string[] {
-  return config.sip.listen.flatMap((socket) => listenAddresses(socket, config.sip.advertise));
-}
-
-/** Whether the sockets are on more than one address. */
-export function hasSeveralAddresses(sockets: readonly string[]): boolean {
-  return new Set(sockets.map((socket) => parseSipListen(socket).host)).size > 1;
-}
-
-/**
- * Kamailio writes the address that it listens on into Via and Record-Route: where that is 0.0.0.0 or ::
- * and no public name is configured, it listens on each of the machine's addresses instead.
- */
-function listenAddresses(socket: string, advertise: string | undefined): string[] {
-  const { transport, host, port } = parseSipListen(socket);
-  if (advertise !== undefined || !isWildcard(host)) return [socket];
-  const ipv6 = host.includes(':');
-  return addressesOf(ipv6 ? 'IPv6' : 'IPv4').map(
-    (address) => `${transport}:${ipv6 ? `[${address}]` : address}:${port}`,
-  );
-}
-
-function addressesOf(family: 'IPv4' | 'IPv6'): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter((address) => address.family === family && !address.address.startsWith('fe80'))
-    .map(({ address }) => address);
-}
-
-function advertised(name: string | undefined, socket: string): string {
-  if (name === undefined) return '';
-  const { host, port } = parseAdvertise(name);
-  const literal = host.includes(':') ? `[${host}]` : host;
-  return ` advertise ${literal}:${port ?? parseSipListen(socket).port}`;
+function advertised(config: Config, socket: string): string {
+  return config.sip.advertise === undefined ? '' : ` advertise ${publicAddress(config, socket)}`;
 }
 
 function redisServer(redisUrl: string): string {

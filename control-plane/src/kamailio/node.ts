@@ -20,6 +20,13 @@ export interface LegAddress extends LegState {
   uri: string;
 }
 
+/** What becomes of an INVITE that waits (kamailio/decisions.cfg). */
+export type Decision =
+  /** It goes to Retell, with `user` as the user part of its Request-URI. */
+  | { action: 'retell'; user: string }
+  /** It goes to the number's fallback, or is refused with 503; `reason` is for the caller and the record. */
+  | { action: 'fallback'; reason: string };
+
 /** Requests may have passed since the record was written: the CSeq has to be above theirs (RFC 3261 12.2.1.1). */
 const CSEQ_GAP = 1000;
 
@@ -102,6 +109,17 @@ export class KamailioNode {
   }
 
   /**
+   * Has an INVITE that waits go on.
+   *
+   * @param index of its transaction, and `label`, as its question named them
+   * @returns false where it waits no more: it was cancelled, or its time was over
+   * @throws KamailioError
+   */
+  async decide(index: string, label: string, decision: Decision): Promise<boolean> {
+    return this.rpc.decide({ t_index: index, t_label: label, ...headerSafe(decision) });
+  }
+
+  /**
    * Statistics by full name, e.g. `dialog.active_dialogs` -> 12.
    *
    * @param groups such as `dialog:`, `shmem:`, `script:`
@@ -119,4 +137,10 @@ export class KamailioNode {
     const result = await this.rpc.call('mqueue.get_size', ['events']);
     return Number((result as { size?: unknown }).size);
   }
+}
+
+/** Kamailio writes the reason into a Reason header in quotes: quotes and control characters would break it. */
+function headerSafe(decision: Decision): Decision {
+  if (decision.action !== 'fallback') return decision;
+  return { ...decision, reason: decision.reason.replace(/[^\x20-\x7e]|["\\]/g, ' ').slice(0, 100) };
 }

@@ -69,13 +69,36 @@ export class RpcClient {
     params: readonly RpcParam[] = [],
     deadlineMs = this.#deadlineMs,
   ): Promise<unknown> {
+    return this.#watched(method, () => this.#exchange(method, params, deadlineMs));
+  }
+
+  /**
+   * Answers a question of kamailio/decisions.cfg.
+   *
+   * @returns whether the INVITE went on
+   * @throws KamailioError
+   */
+  async decide(answer: Record<string, string>): Promise<boolean> {
+    return this.#watched('decide', async () => {
+      const { status, text } = await this.#post('decide', '/decisions', answer, this.#deadlineMs);
+      if (status === 200 || status === 409) return status === 200;
+      throw new KamailioError('KAMAILIO_PROTOCOL', this.node, 'decide', `HTTP ${status} ${text.trim()}`);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  /** Runs an exchange with the node, where the breaker admits it, and tells breaker and observer of its outcome. */
+  async #watched<T>(method: string, exchange: () => Promise<T>): Promise<T> {
     if (!this.#breaker.admits()) {
       this.#observe(method, 'KAMAILIO_BREAKER_OPEN', 0);
       throw new KamailioError('KAMAILIO_BREAKER_OPEN', this.node, method, 'not asked, it failed repeatedly');
     }
     const started = performance.now();
     try {
-      const result = await this.#exchange(method, params, deadlineMs);
+      const result = await exchange();
       this.#breaker.succeeded();
       this.#observe(method, 'ok', (performance.now() - started) / 1000);
       return result;
@@ -89,26 +112,30 @@ export class RpcClient {
     }
   }
 
-  async close(): Promise<void> {
-    await this.#pool.destroy();
-  }
-
   async #exchange(method: string, params: readonly RpcParam[], deadlineMs: number): Promise<unknown> {
     this.#lastId += 1;
     const id = this.#lastId;
+    const envelope = { jsonrpc: '2.0', id, method, params };
+    const { status, text } = await this.#post(method, this.#path, envelope, deadlineMs);
+    return this.#result(method, id, status, text);
+  }
+
+  async #post(
+    method: string,
+    path: string,
+    body: unknown,
+    deadlineMs: number,
+  ): Promise<{ status: number; text: string }> {
     const signal = AbortSignal.timeout(deadlineMs);
-    let status: number;
-    let text: string;
     try {
       const response = await this.#pool.request({
         method: 'POST',
-        path: this.#path,
+        path,
         headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ jsonrpc: '2.0', id, method, params }),
+        body: JSON.stringify(body),
         signal,
       });
-      status = response.statusCode;
-      text = await response.body.text();
+      return { status: response.statusCode, text: await response.body.text() };
     } catch (error) {
       if (signal.aborted) {
         throw new KamailioError('KAMAILIO_TIMEOUT', this.node, method, `no answer in ${deadlineMs} ms`);
@@ -116,7 +143,6 @@ export class RpcClient {
       const detail = error instanceof Error ? error.message : String(error);
       throw new KamailioError('KAMAILIO_UNREACHABLE', this.node, method, detail);
     }
-    return this.#result(method, id, status, text);
   }
 
   #result(method: string, id: number, status: number, text: string): unknown {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Direction } from '../calls/call.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup.js';
 
@@ -75,8 +76,8 @@ export class Metrics implements CallObserver {
     this.#eventLag.observe(Math.max(lagS, 0));
   }
 
-  callStarted(carrier: string): void {
-    this.#calls.inc({ direction: 'inbound', carrier });
+  callStarted(direction: Direction, carrier = ''): void {
+    this.#calls.inc({ direction, carrier });
   }
 
   callEnded(by: string): void {

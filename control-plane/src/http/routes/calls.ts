@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Hangup, HangupOutcome } from '../../calls/hangup.js';
 import type { CallStore } from '../../calls/store.js';
@@ -20,7 +21,10 @@ export interface CallRoutesOptions {
 }
 
 const IdParams = Type.Object({
-  id: Type.String({ maxLength: 300, description: 'Our id, or sip: and the SIP Call-ID' }),
+  id: Type.String({
+    maxLength: 300,
+    description: "Our id, or sip: and the SIP Call-ID, or retell: and Retell's id",
+  }),
 });
 const HangupBody = Type.Object(
   {
@@ -31,6 +35,19 @@ const HangupBody = Type.Object(
   { additionalProperties: false },
 );
 const security = [{ bearer: [] }];
+/** What stands after each prefix of an id. */
+const NAMES = { sip: 'the Call-ID', retell: "Retell's id" } as const;
+
+/** A request as the log shows it: Retell's id of a call opens the call to who knows it, and stays out. */
+const logSerializers = {
+  req: ({ method, url, host, ip, socket }: FastifyRequest) => ({
+    method,
+    url: url.replace(/(retell(?::|%3a)|retell_call_id=)[^&/?]*/gi, '$1[redacted]'),
+    host,
+    remoteAddress: ip,
+    remotePort: socket.remotePort,
+  }),
+};
 
 export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
   app,
@@ -38,10 +55,14 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
 ) => {
   /** Our own id of the call that a path names. */
   const resolve = async (id: string): Promise<string> => {
-    if (!id.startsWith('sip:')) return id;
-    const found = await store.idOfSipCallId(id.slice('sip:'.length));
+    const [, kind, name = ''] = /^(sip|retell):(.*)$/s.exec(id) ?? [];
+    if (kind === undefined) return id;
+    const found = await (kind === 'sip' ? store.idOfSipCallId(name) : store.idOfRetellCallId(name));
     if (found === undefined)
-      throw new Problem('call_not_found', `there is no call with the Call-ID ${id.slice(4)}`);
+      throw new Problem(
+        'call_not_found',
+        `there is no call with ${NAMES[kind as keyof typeof NAMES]} ${name}`,
+      );
     return found;
   };
 
@@ -49,6 +70,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
     '/v1/calls',
     {
       config: { scope: 'read' },
+      logSerializers,
       schema: {
         summary: 'Calls, newest first',
         tags: ['calls'],
@@ -60,6 +82,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
             carrier: Type.Optional(Type.String({ maxLength: 32 })),
             number: Type.Optional(Type.String({ maxLength: 32 })),
             sip_call_id: Type.Optional(Type.String({ maxLength: 256 })),
+            retell_call_id: Type.Optional(Type.String({ maxLength: 256 })),
             limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
             cursor: Type.Optional(
               Type.String({ maxLength: 200, description: 'next_cursor of the page before' }),
@@ -71,10 +94,15 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
       },
     },
     async (request) => {
-      const { limit, cursor, sip_call_id, ...filter } = request.query;
-      if (sip_call_id !== undefined) {
-        const id = await store.idOfSipCallId(sip_call_id);
-        const call = id === undefined ? undefined : await store.get(id);
+      const { limit, cursor, sip_call_id, retell_call_id, ...filter } = request.query;
+      if (sip_call_id !== undefined || retell_call_id !== undefined) {
+        const ids = await Promise.all([
+          ...(sip_call_id === undefined ? [] : [store.idOfSipCallId(sip_call_id)]),
+          ...(retell_call_id === undefined ? [] : [store.idOfRetellCallId(retell_call_id)]),
+        ]);
+        const [id] = ids;
+        const one = id !== undefined && ids.every((other) => other === id);
+        const call = one ? await store.get(id) : undefined;
         return { items: call === undefined ? [] : [callView(call)], next_cursor: null };
       }
       try {
@@ -91,6 +119,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
     '/v1/calls/:id',
     {
       config: { scope: 'read' },
+      logSerializers,
       schema: {
         summary: 'One call with its timeline',
         tags: ['calls'],
@@ -110,6 +139,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
     '/v1/calls/:id/hangup',
     {
       config: { scope: 'control' },
+      logSerializers,
       preValidation: async (request) => {
         request.body ??= {};
       },

@@ -1,0 +1,62 @@
+import fp from 'fastify-plugin';
+import { verify } from 'retell-sdk';
+import { Problem } from '../problems.js';
+
+export interface WebhookSignatureOptions {
+  /** The keys that a webhook may be signed with, as they are at this moment. */
+  keys: () => readonly string[];
+}
+
+const HEADER = 'x-retell-signature';
+
+/**
+ * Lets only what Retell has signed pass to the routes of the plugin that registers this (retell.md 5.3):
+ * `X-Retell-Signature: v=<unix ms>,d=<HMAC-SHA256 of the raw body and v>`, at most five minutes old. The
+ * body is read as JSON after that.
+ */
+export const webhookSignaturePlugin = fp<WebhookSignatureOptions>(
+  async (app, { keys }) => {
+    // The signature is over the body as it came.
+    app.removeContentTypeParser('application/json');
+    app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, body, done) =>
+      done(null, body),
+    );
+    app.addHook('preValidation', async (request) => {
+      const raw = typeof request.body === 'string' ? request.body : '';
+      await requireSignature(raw, request.headers[HEADER], keys());
+      request.body = parseJson(raw);
+    });
+  },
+  { name: 'webhook-signature', dependencies: ['errors'] },
+);
+
+/** @throws Problem invalid_signature */
+async function requireSignature(
+  raw: string,
+  signature: string | string[] | undefined,
+  keys: readonly string[],
+): Promise<void> {
+  if (keys.length === 0) {
+    throw new Problem(
+      'invalid_signature',
+      'no signature can be checked: neither retell.webhook_keys nor retell.api_key is configured',
+    );
+  }
+  if (typeof signature !== 'string') throw new Problem('invalid_signature', 'there is no X-Retell-Signature');
+  for (const key of keys) {
+    if (await verify(raw, key, signature)) return;
+  }
+  throw new Problem(
+    'invalid_signature',
+    'X-Retell-Signature is not that of this body with a configured key, or is more than 5 minutes off',
+  );
+}
+
+/** @throws Problem bad_request */
+function parseJson(raw: string): unknown {
+  try {
+    return JSON.parse(raw);
+  } catch {
+    throw new Problem('bad_request', 'the body is not JSON');
+  }
+}

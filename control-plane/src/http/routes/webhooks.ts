@@ -1,0 +1,105 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import Type from 'typebox';
+import type { Config } from '../../config/schema.js';
+import type { InboundCorrelation } from '../../retell/correlation.js';
+import {
+  type InboundOutcome,
+  inboundAnswer,
+  outcomeOf,
+  readInboundQuestion,
+} from '../../retell/inbound-webhook.js';
+import { settingsOf } from '../../retell/number-settings.js';
+import { webhookSignaturePlugin } from '../plugins/webhook-signature.js';
+import { ProblemSchema } from '../schemas.js';
+
+/** How a webhook was answered; what is not an outcome of its own by the kind of its status. */
+export type WebhookOutcome = InboundOutcome | 'invalid_signature' | 'malformed' | 'failed';
+
+export interface WebhookRoutesOptions {
+  /** The configuration in force. */
+  config: { readonly current: Config };
+  correlation: InboundCorrelation;
+  /** Told of every webhook: how it was answered, and how long that took, in seconds. */
+  webhookDone: (outcome: WebhookOutcome, seconds: number) => void;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    webhookOutcome: WebhookOutcome | undefined;
+  }
+}
+
+const BODY_LIMIT = 64 * 1024;
+/**
+ * Longest wait for the call that a webhook is about, in ms: the caller hears nothing until Retell has its
+ * answer, which must not depend on Redis.
+ */
+const CORRELATION_MS = 50;
+
+const InboundBody = Type.Object(
+  {
+    event: Type.Literal('call_inbound'),
+    call_inbound: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'from_number, to_number, agent_id, call_id, custom_sip_headers; all of them optional',
+    }),
+  },
+  { additionalProperties: true },
+);
+const InboundReply = Type.Object({
+  call_inbound: Type.Object(
+    {
+      reject: Type.Optional(Type.Boolean()),
+      override_agent_id: Type.Optional(Type.String()),
+      override_agent_version: Type.Optional(Type.Union([Type.Integer(), Type.String()])),
+      dynamic_variables: Type.Optional(Type.Record(Type.String(), Type.String())),
+      metadata: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+    },
+    { description: 'Empty where the number is none of ours' },
+  ),
+});
+
+/** What Retell asks us. These routes need no token: Retell signs what it sends. */
+export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (
+  app,
+  { config, correlation, webhookDone },
+) => {
+  await app.register(webhookSignaturePlugin, {
+    keys: () => {
+      const { webhook_keys, api_key } = config.current.retell;
+      if (webhook_keys.length > 0) return webhook_keys;
+      return api_key === undefined ? [] : [api_key];
+    },
+  });
+  app.decorateRequest('webhookOutcome', undefined);
+  app.addHook('onResponse', async (request, reply) => {
+    webhookDone(request.webhookOutcome ?? outcomeOfStatus(reply.statusCode), reply.elapsedTime / 1000);
+  });
+
+  app.post(
+    '/webhooks/retell/inbound',
+    {
+      bodyLimit: BODY_LIMIT,
+      schema: {
+        summary: "Retell's inbound-call webhook: which agent takes a call to an imported number",
+        description: 'Signed by Retell (X-Retell-Signature); no token is needed.',
+        tags: ['webhooks'],
+        body: InboundBody,
+        response: { 200: InboundReply, '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+    },
+    async (request) => {
+      const question = readInboundQuestion(request.body);
+      const settings = settingsOf(config.current, question.to);
+      const outcome = outcomeOf(settings);
+      request.webhookOutcome = outcome;
+      const agentId = outcome === 'rejected' ? undefined : (settings?.agent_id ?? question.agentId);
+      const found = correlation.find(question, { outcome, agentId }, CORRELATION_MS);
+      return { call_inbound: inboundAnswer(settings, question.callRef ?? (await found)) };
+    },
+  );
+};
+
+function outcomeOfStatus(status: number): WebhookOutcome {
+  if (status === 401) return 'invalid_signature';
+  return status < 500 ? 'malformed' : 'failed';
+}
