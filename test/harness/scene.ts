@@ -1,4 +1,5 @@
 import { eventually } from './await.js';
+import type { Credentials } from './sip-digest.js';
 import { type IncomingCall, type OutgoingCall, SipPeer } from './sip-peer.js';
 import {
   CARRIER_HOST,
@@ -58,6 +59,24 @@ export function dial(
     from: carrier.uri('+14155550123'),
     via: { ...stack.sip, transport: carrier.transport },
     headers,
+  });
+}
+
+/** A number that carriers reach and that is none of ours. */
+export const DESTINATION = '+14155550177';
+
+/** Retell calls out through the proxy, from one of our numbers unless told otherwise. */
+export function dialOut(
+  { stack, retell }: Scene,
+  options: { to?: string; from?: string; headers?: [string, string][]; digest?: Credentials } = {},
+): OutgoingCall {
+  const { to = DESTINATION, from = NUMBER, headers = [], digest } = options;
+  return retell.invite({
+    to: `sip:${to}@${stack.sip.host}:${stack.sip.port}`,
+    from: retell.uri(from),
+    via: { ...stack.sip, transport: retell.transport },
+    headers,
+    ...(digest && { digest }),
   });
 }
 

@@ -204,7 +204,8 @@ export class OutgoingCall extends SipCall {
 /** Builds a request outside any dialog (RFC 3261 8.1.1) and says where it goes first. */
 export function firstRequest(core: SipCore, method: string, options: InviteOptions): FirstRequest {
   const { from = core.uri('caller'), to, headers = [], body } = options;
-  const requestUri = options.requestUri ?? parseNameAddr(to).uri;
+  // Without angle brackets it is a URI with its parameters, not those of a header.
+  const requestUri = options.requestUri ?? parseNameAddr(nameAddr(to)).uri;
   const sender = `${nameAddr(from)};tag=${core.newId()}`;
   const defaults: Header[] = [
     ['Via', core.via()],

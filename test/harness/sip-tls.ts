@@ -66,7 +66,7 @@ export class TlsLog {
   }
 
   fail(role: TlsRole, error: Error & { code?: string }): void {
-    const failure = { role, code: error.code ?? '', message: error.message };
+    const failure = { role, code: error.code ?? '', message: error.message.trim() };
     this.failures.push(failure);
     this.#mailbox.push(failure);
   }

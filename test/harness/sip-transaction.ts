@@ -88,7 +88,8 @@ export class ClientTransaction {
   start(): void {
     this.#core.addClient(this);
     this.#core.transmit(this.request, this.#remote, false, (error) =>
-      this.#fail(503, `Transport Error (${error.message})`),
+      // OpenSSL ends its messages with a line feed.
+      this.#fail(503, `Transport Error (${error.message.trim()})`),
     );
     if (!this.#core.reliable) {
       // Only an INVITE's pauses grow without the T2 cap (timers A and E).

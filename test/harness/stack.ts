@@ -41,6 +41,10 @@ export interface StackOptions {
   gateways: { uri: string; weight?: number; priority?: number }[];
   /** Merged into the configuration, section by section; lists (numbers, carriers) replace the default. */
   config?: ConfigSections;
+  /** The section sip.tls: with it Kamailio takes SIP over TLS too. */
+  tls?: Record<string, unknown>;
+  /** Whether Kamailio takes SIP on ::1 too, with the same ports. */
+  ipv6?: boolean;
   /** Whether the control plane runs in this process (default), in one of its own, or not at all. */
   controlPlane?: 'inside' | 'process' | 'none';
 }
@@ -48,8 +52,10 @@ export interface StackOptions {
 /** Redis, Kamailio and the control plane on free ports, for one test. */
 export interface Stack {
   config: Config;
-  /** Where Kamailio takes SIP. */
+  /** Where Kamailio takes SIP over UDP and TCP. */
   sip: { host: string; port: number };
+  /** Where it takes SIP over TLS, if it does. */
+  sips: { host: string; port: number };
   api: ApiClient;
   redis: Redis;
   redisUrl: string;
@@ -69,7 +75,8 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-test-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
 
-  const [sipPort, rpcPort, apiPort, redisPort] = [
+  const [sipPort, sipsPort, rpcPort, apiPort, redisPort] = [
+    await freePort(),
     await freePort(),
     await freePort(),
     await freePort(),
@@ -79,7 +86,16 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   const rpcToken = randomBytes(16).toString('hex');
   const tokens = Object.fromEntries(['all', 'reader'].map((name) => [name, randomBytes(16).toString('hex')]));
   const text = stringify({
-    sip: { listen: [`udp:${HOST}:${sipPort}`, `tcp:${HOST}:${sipPort}`], workers: 4, ...options.config?.sip },
+    sip: {
+      listen: [HOST, ...(options.ipv6 ? ['[::1]'] : [])].flatMap((host) => [
+        `udp:${host}:${sipPort}`,
+        `tcp:${host}:${sipPort}`,
+        ...(options.tls ? [`tls:${host}:${sipsPort}`] : []),
+      ]),
+      workers: 4,
+      ...(options.tls && { tls: options.tls }),
+      ...options.config?.sip,
+    },
     retell: { gateways: options.gateways, networks: [RETELL_HOST], ...options.config?.retell },
     numbers: options.config?.numbers ?? [{ number: NUMBER }],
     carriers: options.config?.carriers ?? [
@@ -157,6 +173,7 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   return {
     config,
     sip: { host: HOST, port: sipPort },
+    sips: { host: HOST, port: sipsPort },
     api: new ApiClient(`http://${config.api.listen}`, tokens),
     redis,
     redisUrl,

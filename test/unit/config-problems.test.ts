@@ -41,7 +41,7 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
   [
     'an empty entry of a list',
     { carriers: [null] },
-    'carriers[0]: is empty, not a section with keys; write it like {name: "acme", networks: ["198.51.100.0/24"]}',
+    'carriers[0]: is empty, not a section with keys; write it like {name: "acme", networks: ["198.51.100.0/24"], gateways: [{uri: "sip:198.51.100.10"}]}',
   ],
   [
     'an empty list',
@@ -74,9 +74,49 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     'sip.listen[0]: "udp:sip.example.com:5060" is not transport:address:port with an IP address; write it like udp:0.0.0.0:5060 or tcp:[::1]:5060',
   ],
   [
-    'TLS, which comes later',
-    { sip: { listen: ['tls:0.0.0.0:5061'] } },
-    'sip.listen[0]: "tls:0.0.0.0:5061" wants tls, which is not supported yet; use udp or tcp',
+    'a listen address over WebSocket',
+    { sip: { listen: ['udp:0.0.0.0:5060', 'wss:0.0.0.0:5061'] } },
+    'sip.listen[1]: "wss:0.0.0.0:5061" wants wss, which is not supported; use udp, tcp or tls',
+  ],
+  [
+    'TLS without a certificate',
+    { sip: { listen: ['udp:0.0.0.0:5060', 'tls:0.0.0.0:5061'] } },
+    'sip.listen[1]: "tls:0.0.0.0:5061" needs a certificate; add sip.tls, like tls: {certificate: /etc/retell-proxy/fullchain.pem, private_key: /etc/retell-proxy/privkey.pem}',
+  ],
+  [
+    'TLS without a private key',
+    { sip: { listen: ['udp:0.0.0.0:5060', 'tls:0.0.0.0:5061'], tls: { certificate: 'cert.pem' } } },
+    'sip.tls.private_key: is missing; add it, like private_key: "/etc/retell-proxy/privkey.pem"',
+  ],
+  [
+    'a certificate itself where its path belongs',
+    {
+      sip: {
+        listen: ['udp:0.0.0.0:5060'],
+        tls: { certificate: 'a\nb', private_key: 'key.pem' },
+      },
+    },
+    'sip.tls.certificate: "a\\nb" is not a path; write it like /etc/retell-proxy/fullchain.pem, without quotes, \\ and line ends',
+  ],
+  [
+    'a tcp and a tls socket on one port',
+    {
+      sip: {
+        listen: ['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5061', 'tls:192.0.2.1:5061'],
+        tls: { certificate: 'cert.pem', private_key: 'key.pem' },
+      },
+    },
+    'sip.listen[2]: port 5061 is also that of sip.listen[1] ("0.0.0.0:5061"); give one of them another port',
+  ],
+  [
+    'an API port that is a TLS port',
+    {
+      sip: {
+        listen: ['udp:0.0.0.0:5060', 'tls:0.0.0.0:8080'],
+        tls: { certificate: 'cert.pem', private_key: 'key.pem' },
+      },
+    },
+    'api.listen: port 8080 is also that of sip.listen[1] ("0.0.0.0:8080"); give one of them another port',
   ],
   [
     'a port out of range',
@@ -109,24 +149,29 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     'retell.gateways[0].uri: "sip:198.51.100.300" is not a SIP URI with a host; write it like sip:sip.example.com;transport=tcp',
   ],
   [
-    'a sips gateway, which comes later',
+    'a sips gateway',
     { retell: { gateways: [{ uri: 'sips:sip.example.com' }] } },
-    'retell.gateways[0].uri: "sips:sip.example.com" is a sips URI, and TLS is not supported yet; use sip: with ;transport=udp or ;transport=tcp',
+    'retell.gateways[0].uri: "sips:sip.example.com" is a sips URI; for TLS write sip: with ;transport=tls',
   ],
   [
-    'a gateway over TLS, which comes later',
+    'a gateway over TLS without a socket for it',
     { retell: { gateways: [{ uri: 'sip:sip.example.com;transport=tls' }] } },
-    'retell.gateways[0].uri: "sip:sip.example.com;transport=tls" wants TLS, which is not supported yet; use ;transport=udp or ;transport=tcp',
+    'retell.gateways[0].uri: "sip:sip.example.com;transport=tls" is reached over tls, and sip.listen has no tls socket; add one, like tls:0.0.0.0:5061',
+  ],
+  [
+    'a gateway at a wildcard address',
+    { retell: { gateways: [{ uri: 'sip:0.0.0.0:5070' }] } },
+    'retell.gateways[0].uri: "sip:0.0.0.0:5070" has an address that nobody can be reached at; write it like sip:sip.example.com;transport=tcp',
   ],
   [
     'a gateway with a user part, which is not shown',
     { retell: { gateways: [{ uri: 'sip:user:password@sip.example.com' }] } },
-    'retell.gateways[0].uri: "sip:***@sip.example.com" has a user part, which a gateway does not have; write it like sip:sip.example.com;transport=tcp',
+    'retell.gateways[0].uri: "sip:***@sip.example.com" has a user part, which does not belong here; write it like sip:sip.example.com;transport=tcp',
   ],
   [
     'a gateway with other parameters',
     { retell: { gateways: [{ uri: 'sip:sip.example.com;lr' }] } },
-    'retell.gateways[0].uri: "sip:sip.example.com;lr" has parameters other than ;transport=udp or ;transport=tcp; leave the others out',
+    'retell.gateways[0].uri: "sip:sip.example.com;lr" has parameters other than ;transport=udp, tcp or tls; leave the others out',
   ],
   [
     'one gateway twice',
@@ -144,9 +189,97 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     'numbers[0].number: "4155550100" is not an E.164 number; write + and the country code, 7 to 15 digits, in quotes, like "+14155550100"',
   ],
   [
-    'a method that comes later',
-    { numbers: [{ number: '+14155550100', method: 'register' }] },
-    'numbers[0].method: "register" is not known here; write trunk',
+    'a method that is none',
+    { numbers: [number({ method: 'sip' })] },
+    'numbers[0].method: "sip" is not known here; write one of trunk, register',
+  ],
+  [
+    'a number with method register and no agent',
+    { retell: retell({ api_key: 'key' }), numbers: [number({ method: 'register' })] },
+    'numbers[0].agent_id: is missing; method register needs the agent that takes the call; add it, like agent_id: "agent_0123456789"',
+  ],
+  [
+    "numbers with method register and no key for Retell's API",
+    {
+      numbers: ['+14155550100', '+14155550101', '+14155550102'].map((one, index) =>
+        number({ number: one, ...(index > 0 && { method: 'register', agent_id: 'agent_1' }) }),
+      ),
+    },
+    `retell.api_key: is missing; numbers[1] has method register, which needs it; add it, like api_key: "\${RETELL_API_KEY}"`,
+  ],
+  [
+    'a rejected number with method register',
+    {
+      retell: retell({ api_key: 'key' }),
+      numbers: [number({ method: 'register', agent_id: 'agent_1', reject: true })],
+    },
+    'numbers[0].reject: works with method trunk only; leave it out, or write method: trunk',
+  ],
+  [
+    'an agent that is none',
+    { numbers: [number({ agent_id: 'my agent' })] },
+    'numbers[0].agent_id: "my agent" is not an agent id; copy it from the Retell dashboard, like agent_0123456789',
+  ],
+  [
+    'an agent version that is neither number nor text',
+    { numbers: [number({ agent_version: 1.5 })] },
+    'numbers[0].agent_version: is a number, not text or a whole number; write it like "latest_published"',
+  ],
+  [
+    'an agent version below zero',
+    { numbers: [number({ agent_version: -1 })] },
+    'numbers[0].agent_version: -1 is out of range; write a whole number from 0 to 1000000',
+  ],
+  [
+    'an agent version with spaces',
+    { numbers: [number({ agent_version: 'the latest' })] },
+    'numbers[0].agent_version: "the latest" is not a version; write a number, a tag, latest or latest_published',
+  ],
+  [
+    'a dynamic variable that is no text',
+    { numbers: [number({ dynamic_variables: { tier: 1 } })] },
+    'numbers[0].dynamic_variables.tier: 1 is a number, not text; put it in quotes, like "1"',
+  ],
+  [
+    'too many dynamic variables',
+    {
+      numbers: [
+        number({
+          dynamic_variables: Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`name${n}`, 'x'])),
+        }),
+      ],
+    },
+    'numbers[0].dynamic_variables: has 101 keys; at most 100 are allowed',
+  ],
+  [
+    "metadata under the proxy's own name",
+    { numbers: [number({ metadata: { department: 'sales', call_ref: 'mine' } })] },
+    'numbers[0].metadata.call_ref: is the name under which the proxy puts its own id of the call; use another',
+  ],
+  [
+    'a fallback without a user part',
+    { numbers: [number({ fallback: 'sip:198.51.100.10' })] },
+    'numbers[0].fallback: "sip:198.51.100.10" has no user part; write it like sip:+14155550199@198.51.100.10',
+  ],
+  [
+    'a fallback whose user part cannot be one',
+    { numbers: [number({ fallback: 'sip:+1 415@198.51.100.10' })] },
+    'numbers[0].fallback: "sip:***@198.51.100.10" has a user part that cannot be one; use 1 to 64 letters, digits and + - . _ ~ * !, write it like sip:+14155550199@198.51.100.10',
+  ],
+  [
+    'a sips fallback',
+    { numbers: [number({ fallback: 'sips:+14155550199@198.51.100.10' })] },
+    'numbers[0].fallback: "sips:***@198.51.100.10" is a sips URI; for TLS write sip: with ;transport=tls',
+  ],
+  [
+    'a fallback over a transport that has no socket',
+    { numbers: [number({ fallback: 'sip:+14155550199@198.51.100.10;transport=tls' })] },
+    'numbers[0].fallback: "sip:***@198.51.100.10;transport=tls" is reached over tls, and sip.listen has no tls socket; add one, like tls:0.0.0.0:5061',
+  ],
+  [
+    'a limit of none',
+    { numbers: [number({ limits: { concurrent_calls: 0 } })] },
+    'numbers[0].limits.concurrent_calls: 0 is not a whole number from 1 to 100000 (calls); write it like 200',
   ],
   [
     'one number twice',
@@ -154,18 +287,203 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     'numbers[1].number: "+14155550100" is the same as numbers[0].number; leave one out',
   ],
   [
+    'a carrier without gateways',
+    { carriers: [acme({ gateways: undefined })] },
+    'carriers[0].gateways: is missing; add it, like gateways: [{uri: "sip:198.51.100.10"}]',
+  ],
+  [
+    'a carrier with an empty list of gateways',
+    { carriers: [acme({ gateways: [] })] },
+    'carriers[0].gateways: is an empty list; give at least one, like [{uri: "sip:198.51.100.10"}]',
+  ],
+  [
+    'a carrier gateway over a transport that has no socket',
+    {
+      sip: { listen: ['udp:0.0.0.0:5060'] },
+      carriers: [acme({ gateways: [{ uri: 'sip:[2001:db8::10];transport=tcp' }] })],
+    },
+    'carriers[0].gateways[0].uri: "sip:[2001:db8::10];transport=tcp" is reached over tcp, and sip.listen has no tcp socket; add one, like tcp:[::]:5060',
+  ],
+  [
+    'an IPv6 gateway without an IPv6 socket of its transport',
+    {
+      sip: { listen: ['udp:0.0.0.0:5060', 'tcp:[::]:5060'] },
+      carriers: [acme({ gateways: [{ uri: 'sip:[2001:db8::10]' }] })],
+    },
+    'carriers[0].gateways[0].uri: "sip:[2001:db8::10]" is reached over IPv6, and sip.listen has no udp socket with an IPv6 address; add one, like udp:[::]:5060',
+  ],
+  [
+    'an IPv4 gateway without an IPv4 socket of its transport',
+    {
+      sip: { listen: ['udp:[::]:5060', 'tcp:0.0.0.0:5060'] },
+      carriers: [acme({ gateways: [{ uri: 'sip:198.51.100.10' }] })],
+    },
+    'carriers[0].gateways[0].uri: "sip:198.51.100.10" is reached over IPv4, and sip.listen has no udp socket with an IPv4 address; add one, like udp:0.0.0.0:5060',
+  ],
+  [
+    'an IPv6 fallback without an IPv6 socket',
+    { numbers: [number({ fallback: 'sip:200@[2001:db8::10]' })] },
+    'numbers[0].fallback: "sip:***@[2001:db8::10]" is reached over IPv6, and sip.listen has no udp socket with an IPv6 address; add one, like udp:[::]:5060',
+  ],
+  [
+    'one gateway in two carriers, with and without the default port',
+    {
+      carriers: [
+        acme({ gateways: [{ uri: 'sip:198.51.100.10' }] }),
+        { ...carrier('globex', '203.0.113.0/24'), gateways: [{ uri: 'sip:198.51.100.10:5060' }] },
+      ],
+    },
+    'carriers[1].gateways[0].uri: "sip:198.51.100.10:5060" is the same as carriers[0].gateways[0].uri; leave one out, and use weight to give it more calls',
+  ],
+  [
+    "a carrier's gateway that is Retell's",
+    { carriers: [acme({ gateways: [{ uri: 'sip:sip.retellai.com' }] })] },
+    'carriers[0].gateways[0].uri: "sip:sip.retellai.com" is the same as retell.gateways[0].uri; leave one out, and use weight to give it more calls',
+  ],
+  [
+    'a registration without digest',
+    { carriers: [acme({ register: { registrar: 'sip:sip.acme.example.com' } })] },
+    `carriers[0].digest: is missing; register needs it; add it, like digest: {username: "acme-user", password: "\${ACME_PASSWORD}"}`,
+  ],
+  [
+    'a registrar over a transport that has no socket',
+    {
+      carriers: [
+        acme({
+          digest: { username: 'acme-user', password: 'pw' },
+          register: { registrar: 'sip:sip.acme.example.com;transport=tls' },
+        }),
+      ],
+    },
+    'carriers[0].register.registrar: "sip:sip.acme.example.com;transport=tls" is reached over tls, and sip.listen has no tls socket; add one, like tls:0.0.0.0:5061',
+  ],
+  [
+    'a registrar with a user part',
+    {
+      carriers: [
+        acme({
+          digest: { username: 'acme-user', password: 'pw' },
+          register: { registrar: 'sip:acme-user@sip.acme.example.com' },
+        }),
+      ],
+    },
+    'carriers[0].register.registrar: "sip:***@sip.acme.example.com" has a user part, which does not belong here; write it like sip:sip.example.com;transport=tcp',
+  ],
+  [
+    'a registration that is too short',
+    {
+      carriers: [
+        acme({
+          digest: { username: 'acme-user', password: 'pw' },
+          register: { registrar: 'sip:sip.acme.example.com', expires_s: 59 },
+        }),
+      ],
+    },
+    'carriers[0].register.expires_s: 59 is not a whole number from 60 to 86400 (s); write it like 600',
+  ],
+  [
+    'a user name with a colon',
+    { carriers: [acme({ digest: { username: 'acme:user', password: 'pw' } })] },
+    'carriers[0].digest.username: "acme:user" is not a usable user name; use 1 to 128 ASCII characters without spaces, colons, quotes and \\',
+  ],
+  [
+    'a password with a line end',
+    { carriers: [acme({ digest: { username: 'acme-user', password: 'pw\n' } })] },
+    'carriers[0].digest.password: this value is not a usable password; use 1 to 128 ASCII characters without spaces or line ends',
+  ],
+  [
+    'a realm with a quote',
+    { carriers: [acme({ digest: { username: 'acme-user', password: 'pw', realm: 'a"b' } })] },
+    'carriers[0].digest.realm: "a\\"b" is not a realm; write it as the challenge of the carrier has it, like sip.example.com',
+  ],
+  [
+    'a prefix without quotes',
+    { carriers: [acme({ prefixes: [1] })] },
+    'carriers[0].prefixes[0]: 1 is a number, not text; put it in quotes, like "+1"',
+  ],
+  [
+    'a prefix without the +',
+    { carriers: [acme({ prefixes: ['0044'] })] },
+    'carriers[0].prefixes[0]: "0044" is not a prefix; write + and up to 15 digits, in quotes, like "+1", or "+" alone for every number',
+  ],
+  [
+    'one prefix twice in one carrier',
+    { carriers: [acme({ prefixes: ['+1', '+44', '+1'] })] },
+    'carriers[0].prefixes[2]: "+1" is the same as carriers[0].prefixes[0]; leave one out',
+  ],
+  [
+    'a user part of From with a character that it cannot have',
+    { carriers: [acme({ caller_id: { user: 'Acme Inc' } })] },
+    'carriers[0].caller_id.user: "Acme Inc" is not the user part of a SIP address; use 1 to 64 letters, digits and + - . _ ~ * !',
+  ],
+  [
+    'a host of From with a port',
+    { carriers: [acme({ caller_id: { host: 'sip.example.com:5060' } })] },
+    'carriers[0].caller_id.host: "sip.example.com:5060" is not a name or address; write it like sip.example.com, 203.0.113.5 or [2001:db8::5]',
+  ],
+  [
+    'a P-Asserted-Identity that is none of the choices',
+    { carriers: [acme({ caller_id: { p_asserted_identity: 'keep' } })] },
+    'carriers[0].caller_id.p_asserted_identity: "keep" is not known here; write kept',
+  ],
+  [
+    'an address where the name of a certificate belongs',
+    { carriers: [acme({ tls_name: '198.51.100.10' })] },
+    'carriers[0].tls_name: "198.51.100.10" is not a host name; write it like sip.example.com',
+  ],
+  [
+    'a switch that is neither true nor false',
+    { carriers: [acme({ probe: 'no' })] },
+    'carriers[0].probe: is text, not true or false; write it like true',
+  ],
+  [
+    'an address of an API that is none',
+    { retell: retell({ base_url: 'api.retellai.com' }) },
+    'retell.base_url: "api.retellai.com" is not an http or https URL; write it like https://api.retellai.com',
+  ],
+  [
+    'an address of an API with a query, which is not shown',
+    { retell: retell({ base_url: 'https://api.retellai.com/?key=secret' }) },
+    'retell.base_url: "https://api.retellai.com/?***" has a ? or # part; write it like https://api.retellai.com',
+  ],
+  [
+    'one webhook key twice',
+    { retell: retell({ webhook_keys: ['a', 'b', 'a'] }) },
+    'retell.webhook_keys[2]: this value is the same as retell.webhook_keys[0]; leave one out',
+  ],
+  [
+    'more webhook keys than there can be',
+    { retell: retell({ webhook_keys: ['a', 'b', 'c', 'd', 'e', 'f'] }) },
+    'retell.webhook_keys: has 6 entries; at most 5 are allowed',
+  ],
+  [
+    'a key with a space',
+    { retell: retell({ api_key: 'key 1' }) },
+    'retell.api_key: this value is not a key; copy it from the Retell dashboard, without spaces or line ends',
+  ],
+  [
+    'a deadline for registering that is too long',
+    { retell: retell({ register_timeout_ms: 10_001 }) },
+    'retell.register_timeout_ms: 10001 is not a whole number from 200 to 10000 (ms); write it like 2000',
+  ],
+  [
+    "a reserve of Retell's concurrency, which nobody can ask for",
+    { retell: retell({ reserved_inbound: 5 }) },
+    'retell.reserved_inbound: needs retell.api_key, with which Retell is asked for its concurrency; add that, or write 0',
+  ],
+  [
     'a carrier without networks',
-    { carriers: [{ name: 'acme' }] },
+    { carriers: [acme({ networks: undefined })] },
     'carriers[0].networks: is missing; add it, like networks: ["198.51.100.0/24"]',
   ],
   [
     'a name that cannot be one',
-    { carriers: [carrier('Acme Inc', '198.51.100.0/24')] },
+    { carriers: [acme({ name: 'Acme Inc' })] },
     'carriers[0].name: "Acme Inc" is not a name; use 1 to 32 lower-case letters, digits, - and _, and begin with a letter or digit',
   ],
   [
     'one carrier name twice',
-    { carriers: [carrier('acme', '198.51.100.0/24'), carrier('acme', '203.0.113.0/24')] },
+    { carriers: [acme({}), { ...carrier('globex', '203.0.113.0/24'), name: 'acme' }] },
     'carriers[1].name: "acme" is the same as carriers[0].name; give each carrier a name of its own',
   ],
   [
@@ -350,6 +668,7 @@ t.test('accepted:', async (t) => {
     [
       'gateways that differ in port or transport only',
       {
+        sip: { listen: ['udp:0.0.0.0:5060', 'udp:[::]:5060', 'tcp:0.0.0.0:5060'] },
         retell: {
           gateways: [
             'sip:a.example.com',
@@ -372,6 +691,77 @@ t.test('accepted:', async (t) => {
     [
       'the shortest and the longest number',
       { numbers: [{ number: '+1555010' }, { number: '+155501005550100' }] },
+    ],
+    [
+      'every transport, over IPv4 and IPv6',
+      {
+        sip: {
+          listen: ['udp', 'tcp', 'tls'].flatMap((transport, index) => [
+            `${transport}:0.0.0.0:${5060 + index}`,
+            `${transport}:[::]:${5060 + index}`,
+          ]),
+          tls: { certificate: 'cert.pem', private_key: 'key.pem', require_client_certificate: true },
+        },
+        retell: retell({ gateways: [{ uri: 'sip:sip.retellai.com;transport=tls' }] }),
+        numbers: [number({ fallback: 'sip:200@[2001:db8::10]:5070;transport=tls' })],
+        carriers: [
+          acme({
+            gateways: [
+              { uri: 'sip:[2001:db8::10];transport=tls' },
+              { uri: 'sip:198.51.100.10;transport=TLS' },
+              { uri: 'sip:sip.acme.example.com:5080' },
+            ],
+            digest: { username: 'acme@example.com', password: 'p"w\\:;' },
+            register: { registrar: 'sip:[2001:db8::10];transport=tcp', user: '+14155550100' },
+          }),
+        ],
+      },
+    ],
+    [
+      'a tcp and a tls socket on one port of IPv4 and IPv6',
+      {
+        sip: {
+          listen: ['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5061', 'tls:[::]:5061'],
+          tls: { certificate: 'cert.pem', private_key: 'key.pem' },
+        },
+      },
+    ],
+    [
+      'one prefix in two carriers, and one inside another',
+      {
+        carriers: [
+          acme({ prefixes: ['+1', '+1415', '+'] }),
+          { ...carrier('globex', '203.0.113.0/24'), prefixes: ['+1'] },
+        ],
+      },
+    ],
+    [
+      'a number with all that register takes',
+      {
+        retell: retell({
+          api_key: 'key_0123',
+          reserved_inbound: 5,
+          base_url: 'http://127.0.0.1:8090/retell',
+        }),
+        numbers: [
+          number({
+            method: 'register',
+            agent_id: 'agent_0123456789',
+            agent_version: 3,
+            dynamic_variables: { tier: 'gold', 'name with spaces': '' },
+            metadata: { nested: { list: [1, null, { call_ref: 'only the top is ours' }] } },
+          }),
+        ],
+      },
+    ],
+    ['a rejected number with method trunk', { numbers: [number({ reject: true, agent_version: 'latest' })] }],
+    [
+      'limits of which only one is there',
+      {
+        numbers: [number({ limits: { calls_per_second: 1 } })],
+        carriers: [acme({ limits: {} })],
+        calls: { limits: { concurrent_calls: 100_000 } },
+      },
     ],
     ['a Redis with password, TLS and database', { redis: { url: `redis://:pw@redis.example.com:6380/1` } }],
   ];

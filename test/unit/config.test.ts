@@ -27,6 +27,11 @@ t.test('defaults', async (t) => {
     const { sip, ...config } = load();
     t.same(config, {
       retell: {
+        base_url: 'https://api.retellai.com',
+        webhook_keys: [],
+        register_timeout_ms: 2000,
+        reserved_inbound: 0,
+        concurrency_interval_s: 15,
         gateways: [{ uri: 'sip:sip.retellai.com', weight: 1, priority: 1 }],
         networks: [
           '18.98.16.120/30',
@@ -47,6 +52,40 @@ t.test('defaults', async (t) => {
       log: { level: 'info' },
     });
     t.ok(sip.workers >= 4 && sip.workers <= 32, 'the number of workers follows the machine, within bounds');
+  });
+
+  t.test('fill in the keys of a number, a carrier, TLS and a registration', async (t) => {
+    const config = load({
+      sip: { listen: ['udp:0.0.0.0:5060'], tls: { certificate: 'cert.pem', private_key: 'key.pem' } },
+      numbers: [number({})],
+      carriers: [
+        acme({
+          digest: { username: 'acme-user', password: 'pw' },
+          register: { registrar: 'sip:sip.acme.example.com' },
+        }),
+      ],
+    });
+    t.same(config.sip.tls, {
+      certificate: 'cert.pem',
+      private_key: 'key.pem',
+      ca: '/etc/ssl/certs/ca-certificates.crt',
+      require_client_certificate: false,
+    });
+    t.same(config.numbers, [{ number: '+14155550100', method: 'trunk', reject: false }]);
+    t.same(config.carriers, [
+      {
+        name: 'acme',
+        networks: ['198.51.100.0/24'],
+        gateways: [{ uri: 'sip:acme.example.com', weight: 1, priority: 1 }],
+        digest: { username: 'acme-user', password: 'pw' },
+        register: { registrar: 'sip:sip.acme.example.com', expires_s: 600 },
+        prefixes: [],
+        number_format: 'e164',
+        caller_id: { p_asserted_identity: 'kept' },
+        x_headers: 'kept',
+        probe: true,
+      },
+    ]);
   });
 
   t.test('leave what the file says alone', async (t) => {
@@ -92,6 +131,42 @@ t.test('environment', async (t) => {
     t.match(lines({ calls: { ring_timeout_s: '45' } }), [
       /^calls\.ring_timeout_s: "45" is not a whole number/,
     ]);
+  });
+
+  t.test('true or false may come from a variable', async (t) => {
+    const sections = { carriers: [acme({ probe: `\${PROBE:-false}` })] };
+    t.equal(load(sections).carriers[0]?.probe, false);
+    t.equal(load(sections, { ...env, PROBE: 'true' }).carriers[0]?.probe, true);
+    t.same(lines(sections, { ...env, PROBE: 'yes' }), [
+      'carriers[0].probe: is text, not true or false; write it like true',
+    ]);
+  });
+
+  t.test('variables are filled in where the names are free too', async (t) => {
+    const config = load(
+      {
+        numbers: [
+          number({
+            dynamic_variables: { site: `\${SITE}` },
+            metadata: { site: { names: [`\${SITE}`, 1, null, `$\${SITE}`] } },
+          }),
+        ],
+      },
+      { ...env, SITE: '7' },
+    );
+    t.same(config.numbers[0]?.dynamic_variables, { site: '7' });
+    t.same(config.numbers[0]?.metadata, { site: { names: ['7', 1, null, `\${SITE}`] } });
+  });
+
+  t.test('a key that another one needs is there though its variable is not set', async (t) => {
+    const found = lines({
+      sip: { listen: ['udp:0.0.0.0:5060', 'tls:0.0.0.0:5061'], tls: `\${A}` },
+      retell: retell({ api_key: `\${B}`, reserved_inbound: 1 }),
+      numbers: [number({ method: 'register', agent_id: `\${C}` })],
+      carriers: [acme({ digest: `\${D}`, register: { registrar: 'sip:sip.acme.example.com' } })],
+    });
+    t.match(found, [/A is not set/, /B is not set/, /C is not set/, /D is not set/]);
+    t.equal(found.length, 4);
   });
 
   t.test('a value cannot add YAML', async (t) => {
@@ -207,8 +282,19 @@ t.test('all problems are reported at once, of every kind, one line each', async 
   const text = stringify({
     sip: { lisen: [], workers: 'many' },
     retell: { gateways: [{ uri: 'sips:sip.example.com' }] },
-    numbers: [{ number: '+14155550100' }, { number: 1 }, { number: '+14155550100' }],
-    carriers: [carrier('acme', '198.51.100.0/24'), carrier('Globex', '198.51.100.9', '10.0.0.0/33')],
+    numbers: [
+      { number: '+14155550100', method: 'register' },
+      { number: 1 },
+      { number: '+14155550100', fallback: 'sip:198.51.100.10', metadata: { call_ref: '1' } },
+    ],
+    carriers: [
+      carrier('acme', '198.51.100.0/24'),
+      {
+        name: 'Globex',
+        networks: ['198.51.100.9', '10.0.0.0/33'],
+        register: { registrar: 'sip:sip.example.com' },
+      },
+    ],
     api: { tokens: [{ name: 'ops', token: `\${NOPE}`, scopes: ['read'] }] },
     kamailio: { nodes: [{ name: 'a', rpc_url: 'http://127.0.0.1:8080/RPC' }] },
   });
@@ -216,12 +302,18 @@ t.test('all problems are reported at once, of every kind, one line each', async 
   const problems = problemsOf(text, {});
   t.same(problems.map(({ path }) => path).sort(), [
     'api.tokens[0].token',
+    'carriers[1].digest',
+    'carriers[1].gateways',
     'carriers[1].name',
     'carriers[1].networks[0]',
     'carriers[1].networks[1]',
     'kamailio.nodes[0].rpc_url',
+    'numbers[0].agent_id',
     'numbers[1].number',
+    'numbers[2].fallback',
+    'numbers[2].metadata.call_ref',
     'numbers[2].number',
+    'retell.api_key',
     'retell.gateways[0].uri',
     'sip.lisen',
     'sip.listen',
@@ -246,6 +338,35 @@ t.test('secrets never appear in a message', async (t) => {
     'a token after the end of a list': `api: {tokens: [a]} ${secret}`,
     'a token with a broken escape': `api: {tokens: "${secret}\\q"}`,
     'a token on its own': secret,
+    "a key for Retell's API with a line end": stringify(
+      minimal({ retell: retell({ api_key: `${secret}\n` }) }),
+    ),
+    'a private key where its path belongs': stringify(
+      minimal({
+        sip: {
+          listen: ['udp:0.0.0.0:5060'],
+          tls: { certificate: 'cert.pem', private_key: `-----BEGIN\n${secret}` },
+        },
+      }),
+    ),
+    'a webhook key as the whole list': stringify(minimal({ retell: retell({ webhook_keys: secret }) })),
+    'one webhook key twice': stringify(minimal({ retell: retell({ webhook_keys: [secret, secret] }) })),
+    "a password of Retell's digest with a space": stringify(
+      minimal({ retell: retell({ digest: { username: 'retell', password: `${secret} ` } }) }),
+    ),
+    "a carrier's password in a list": stringify(
+      minimal({ carriers: [acme({ digest: { username: 'acme', password: [secret] } })] }),
+    ),
+    "a carrier's digest as text": stringify(minimal({ carriers: [acme({ digest: `acme:${secret}` })] })),
+    'a password in the address of an API': stringify(
+      minimal({ retell: retell({ base_url: `https://user:${secret}@api.example.com` }) }),
+    ),
+    'a password in a fallback': stringify(
+      minimal({ numbers: [number({ fallback: `sip:user:${secret}@198.51.100.10` })] }),
+    ),
+    'a token as the name of a dynamic variable': stringify(
+      minimal({ numbers: [number({ dynamic_variables: { [secret]: null } })] }),
+    ),
   };
   for (const [name, text] of Object.entries(texts)) {
     const problems = problemsOf(text);
@@ -296,7 +417,7 @@ t.test('whatever the file holds, the answer is a configuration or a ConfigError'
       () => (depth > 2 ? [] : Array.from({ length: Math.floor(random() * 4) }, () => value(depth + 1))),
       () => (depth > 2 ? {} : { [pick(['name', 'networks', 'constructor', noise()])]: value(depth + 1) }),
     ])();
-  const example = await readFile(new URL('config.example.yaml', root), 'utf8');
+  const example = await readFile(join(ROOT, 'config.example.yaml'), 'utf8');
   const attempt = (text: string) => {
     try {
       for (const { path, message } of problemsOf(text)) {
@@ -310,16 +431,50 @@ t.test('whatever the file holds, the answer is a configuration or a ConfigError'
   };
   const full = () => ({
     ...load({
-      sip: { listen: ['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5060'], advertise: 'sip.example.com' },
-      numbers: [{ number: '+14155550100' }],
-      carriers: [carrier('acme', '198.51.100.0/24', '2001:db8::/32')],
+      sip: {
+        listen: ['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5060', 'tls:[::]:5061'],
+        advertise: 'sip.example.com',
+        tls: { certificate: 'cert.pem', private_key: 'key.pem' },
+      },
+      retell: retell({
+        api_key: secret,
+        webhook_keys: [secret],
+        digest: { username: 'retell', password: secret },
+        tls_name: 'sip.retellai.com',
+      }),
+      numbers: [
+        number({
+          method: 'register',
+          agent_id: 'agent_1',
+          agent_version: 1,
+          dynamic_variables: { tier: 'gold' },
+          metadata: { a: [{ b: 1 }] },
+          fallback: 'sip:+14155550199@198.51.100.10',
+          limits: { concurrent_calls: 1, calls_per_second: 1 },
+        }),
+      ],
+      carriers: [
+        carrier('globex', '198.51.100.0/24', '2001:db8::/32'),
+        {
+          ...carrier('acme', '203.0.113.7'),
+          digest: { username: 'acme', password: secret, realm: 'sip.example.com' },
+          register: { registrar: 'sip:sip.example.com', user: 'acme' },
+          prefixes: ['+1', '+'],
+          caller_id: { user: '+14155550100', host: '[2001:db8::5]' },
+          tls_name: 'sip.example.com',
+        },
+      ],
       redis: { url: 'redis://127.0.0.1:6379' },
-      kamailio: { nodes: [{ name: 'a', rpc_url: 'http://127.0.0.1:8088/RPC', rpc_token: secret }] },
+      kamailio: {
+        nodes: [
+          { name: 'a', rpc_url: 'http://127.0.0.1:8088/RPC', rpc_token: secret, data_directory: 'data' },
+        ],
+      },
     }),
   });
 
   const keys = places(full(), () => {}).length;
-  for (let round = 0; round < 30 * keys; round++) {
+  for (let round = 0; round < 10 * keys; round++) {
     const holder: { config: unknown } = { config: full() };
     const all = places(holder.config, (replacement) => {
       holder.config = replacement;

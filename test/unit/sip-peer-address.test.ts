@@ -13,6 +13,15 @@ for (const transport of ['udp', 'tcp'] as const) {
     t.equal((await caller.request('OPTIONS', { to: 'sip:example.com', via })).status, 200);
   });
 
+  t.test(`${transport}: a call goes to the URI as given, parameters included`, async (t) => {
+    const { caller, callee, call } = await pair(t, transport);
+    const uri = `${callee.uri('bob')};user=phone`;
+    caller.invite({ to: uri });
+    t.equal((await call()).message.requestUri, uri);
+    caller.invite({ to: `"Bob" <${uri}>;x=y` });
+    t.equal((await call()).message.requestUri, uri);
+  });
+
   t.test(`${transport}: a peer shows another address than its own`, async (t) => {
     const { callee, call } = await pair(t, transport);
     const hidden = await start(t, {

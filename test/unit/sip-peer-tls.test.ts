@@ -1,4 +1,5 @@
-import { connect } from 'node:tls';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { answeredCall, pair, start } from '../harness/call-pair.js';
 import { type Authority, makeAuthority, makeSelfSigned } from '../harness/certificates.js';
@@ -118,11 +119,37 @@ t.test('tls: a server of TLS 1.2 and up refuses TLS 1.1', async (t) => {
   t.match(await callee.nextTlsError(), { role: 'server', code: /UNSUPPORTED_PROTOCOL/ });
 });
 
-t.test("tls: the far end's alert about this peer's certificate is seen", async (t) => {
+t.test("tls: a client's alert about this peer's certificate is seen", async (t) => {
   const callee = await start(t, { transport: 'tls', tls: await good() });
-  const socket = connect({ host: callee.host, port: callee.port, ca: (await authorities)[1].pem });
-  socket.on('error', () => undefined);
-  t.match(await callee.nextTlsError(), { role: 'server', code: /.+/ });
+  const other = (await authorities)[1].certificate;
+  const address = `${callee.host}:${callee.port}`;
+  const client = spawn('openssl', [
+    's_client',
+    '-connect',
+    address,
+    '-CAfile',
+    other,
+    '-verify_return_error',
+  ]);
+  t.teardown(() => client.kill());
+  t.match(await callee.nextTlsError(), { role: 'server', code: 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA' });
+});
+
+t.test("tls: a server's alert about this peer's certificate, after the handshake, gives a 503", async (t) => {
+  const [ca, other] = await authorities;
+  const { certificate, key } = await ca.issue(LOCAL);
+  const args = ['-accept', '127.0.0.1:0', '-cert', certificate, '-key', key, '-CAfile', other.certificate];
+  const server = spawn('openssl', ['s_server', ...args, '-Verify', '1', '-verify_return_error', '-tls1_3']);
+  t.teardown(() => server.kill());
+  let port = '';
+  for await (const line of createInterface(server.stdout)) {
+    port = /^ACCEPT .*:(\d+)$/.exec(line)?.[1] ?? '';
+    if (port !== '') break;
+  }
+  const caller = await start(t, { transport: 'tls', tls: await good() });
+  const to = `sip:127.0.0.1:${port};transport=tls`;
+  t.match(await caller.request('OPTIONS', { to }), { status: 503, reason: /alert unknown ca/ });
+  t.match(caller.tlsErrors, [{ role: 'client', code: 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA' }]);
 });
 
 t.test('tls: a wait for a failure that does not come says so', async (t) => {

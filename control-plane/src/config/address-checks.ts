@@ -14,15 +14,13 @@ import {
 import type { Show } from './describe.js';
 import type { ConfigProblem } from './errors.js';
 import { type Network, parseNetwork } from './networks.js';
-import { type Located, listOf, type Place } from './path.js';
+import { type Located, listOf } from './path.js';
 import { readable } from './refusal.js';
 
 /** Checks of addresses against each other: networks, ports, and the sockets that reach them. */
 
 /** Finds the texts at the places that a pattern leads to. */
 export type Find = (pattern: string) => Located[];
-/** Finds the values of any kind there. */
-export type Places = (pattern: string) => Place[];
 
 interface OwnedNetwork extends Located {
   network: Network;
@@ -107,11 +105,8 @@ export function portClashes(find: Find, show: Show): ConfigProblem[] {
   return [...tcpAndTls, ...against(api, sip), ...against(rpc, sip), ...against(rpc, api)];
 }
 
-/** Sockets for TLS where there is no certificate for them. */
-export function tlsWithoutCertificate(find: Find, places: Places, show: Show): ConfigProblem[] {
-  if (places('sip.tls').length > 0) {
-    return [];
-  }
+/** The sockets for TLS, which need a certificate. */
+export function tlsSockets(find: Find, show: Show): ConfigProblem[] {
   return find('sip.listen[]')
     .filter(({ value }) => readable(parseSipListen, value)?.transport === 'tls')
     .map(({ path, value }) => ({

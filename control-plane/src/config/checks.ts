@@ -3,9 +3,8 @@ import {
   addressesWithoutSocket,
   type Find,
   networkOverlaps,
-  type Places,
   portClashes,
-  tlsWithoutCertificate,
+  tlsSockets,
 } from './address-checks.js';
 import { DEFAULT_PORTS, hostKey, parseRpcUrl, parseSipListen, parseSipUri } from './addresses.js';
 import type { Show } from './describe.js';
@@ -29,12 +28,15 @@ export function crossChecks(data: unknown, skip: Set<string>, show: Show): Confi
     ...duplicates(find, show),
     ...networkOverlaps(find, show),
     ...portClashes(find, show),
-    ...tlsWithoutCertificate(find, places, show),
+    ...(missing('sip.tls', places, skip) ? tlsSockets(find, show) : []),
     ...addressesWithoutSocket(find, show),
     ...numbersThatCannotWork(places, skip),
     ...keysThatNeedAnother(places, skip),
   ];
 }
+
+/** Finds the values of any kind at the places that a pattern leads to. */
+type Places = (pattern: string) => Place[];
 
 interface Unique {
   patterns: string[];

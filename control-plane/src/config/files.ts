@@ -16,26 +16,26 @@ import { Refusal } from './refusal.js';
  */
 export async function checkFiles(
   config: unknown,
-  show: Show = () => 'the file',
+  show: Show = hidden,
   skip: ReadonlySet<string> = new Set(),
 ): Promise<ConfigProblem[]> {
   const problems: ConfigProblem[] = [];
 
   /** What `read` makes of the file that the key names; nothing where there is none, or where it refuses it. */
-  async function load<T>(key: string, read: (pem: string) => T): Promise<T | undefined> {
+  async function load<T>(key: string, read: (pem: string) => T, showPath = show): Promise<T | undefined> {
     const [file] = collect(config, key);
     if (file === undefined || skip.has(key)) return undefined;
     try {
       return read(await textOf(file.value));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      problems.push({ path: key, message: `${show(key, file.value)} ${error.message}` });
+      problems.push({ path: key, message: `${showPath(key, file.value)} ${error.message}` });
       return undefined;
     }
   }
 
   const chain = await load('sip.tls.certificate', certificates);
-  const key = await load('sip.tls.private_key', privateKey);
+  const key = await load('sip.tls.private_key', privateKey, hidden);
   await load('sip.tls.ca', certificates);
   if (key !== undefined && chain?.[0]?.checkPrivateKey(key) === false) {
     problems.push({
@@ -45,6 +45,10 @@ export async function checkFiles(
     });
   }
   return problems;
+}
+
+function hidden(): string {
+  return 'the file';
 }
 
 async function textOf(path: string): Promise<string> {

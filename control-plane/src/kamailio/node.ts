@@ -116,7 +116,7 @@ export class KamailioNode {
    * @throws KamailioError
    */
   async decide(index: string, label: string, decision: Decision): Promise<boolean> {
-    return this.rpc.decide({ t_index: index, t_label: label, ...headerSafe(decision) });
+    return this.rpc.decide({ t_index: Number(index), t_label: Number(label), ...headerSafe(decision) });
   }
 
   /**

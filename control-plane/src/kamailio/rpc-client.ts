@@ -78,7 +78,7 @@ export class RpcClient {
    * @returns whether the INVITE went on
    * @throws KamailioError
    */
-  async decide(answer: Record<string, string>): Promise<boolean> {
+  async decide(answer: Record<string, RpcParam>): Promise<boolean> {
     return this.#watched('decide', async () => {
       const { status, text } = await this.#post('decide', '/decisions', answer, this.#deadlineMs);
       if (status === 200 || status === 409) return status === 200;

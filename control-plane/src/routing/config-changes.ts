@@ -88,7 +88,8 @@ function keepOld(config: Config, active: Config, section: string, key: string): 
     delete target[section];
     return;
   }
-  const values = (target[section] ??= {});
+  const values = target[section] ?? {};
+  target[section] = values;
   if (old[key] === undefined) delete values[key];
   else values[key] = structuredClone(old[key]);
 }

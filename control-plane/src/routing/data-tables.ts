@@ -9,6 +9,8 @@ const NAMED = 3;
 /** One of Kamailio's data files that it can read anew while it runs. */
 export interface DataTable {
   file: string;
+  /** Whether it leads calls to dispatcher sets. */
+  leadsToSets: boolean;
   reload(node: RoutingTables): Promise<void>;
   /**
    * How what the node holds differs from the file, in words; empty where it does not.
@@ -28,18 +30,39 @@ export function tableOf(file: string, text: string): DataTable | undefined {
     case 'version':
       return undefined;
     case 'dispatcher.list':
-      return { file, reload: (node) => node.reloadGateways(), differences: gatewayDifferences };
+      return {
+        file,
+        leadsToSets: false,
+        reload: (node) => node.reloadGateways(),
+        differences: gatewayDifferences,
+      };
     case 'address.list':
-      return { file, reload: (node) => node.reloadNetworks(), differences: networkDifferences };
+      return {
+        file,
+        leadsToSets: false,
+        reload: (node) => node.reloadNetworks(),
+        differences: networkDifferences,
+      };
     case 'uacreg':
-      return { file, reload: (node) => node.reloadRegistrations(), differences: registrationDifferences };
+      return {
+        file,
+        leadsToSets: false,
+        reload: (node) => node.reloadRegistrations(),
+        differences: registrationDifferences,
+      };
     case 'tls.conf':
       // Kamailio shows of its TLS profiles no more than that they are there.
-      return { file, reload: (node) => node.reloadTls(), differences: async () => [] };
+      return {
+        file,
+        leadsToSets: false,
+        reload: (node) => node.reloadTls(),
+        differences: async () => [],
+      };
   }
   if (!text.startsWith('id(int,auto) key_name(')) throw new RangeError(`no table is read from ${file}`);
   return {
     file,
+    leadsToSets: file === 'prefixes' || file === 'routes',
     reload: (node) => node.reloadTable(file),
     differences: (node, now, before) => htableDifferences(node, file, now, before),
   };

@@ -1,7 +1,8 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.js';
 import { renderDataFiles, writeDataFiles } from '../kamailio/data-files.js';
+import { KamailioError } from '../kamailio/errors.js';
 import type { RoutingTables } from '../kamailio/routing-tables.js';
 import { type DataTable, gatewaySets, tableOf } from './data-tables.js';
 
@@ -55,12 +56,13 @@ export class NodeSync {
   }
 
   /**
-   * @param certificates whether to have the certificates of TLS read anew, whose files have no table
+   * @param thorough whether tables whose files did not change are compared too, and the certificates of TLS,
+   *   whose files have no table, read anew
    * @returns why it is not applied, where it is not: this never rejects
    */
-  async apply(config: Config, { certificates = false } = {}): Promise<NodeApplied> {
+  async apply(config: Config, thorough: boolean): Promise<NodeApplied> {
     try {
-      const result = await this.#apply(config, certificates);
+      const result = await this.#apply(config, thorough || this.#brokeOff, thorough);
       this.#brokeOff = false;
       return { name: this.name, ...result };
     } catch (error) {
@@ -69,9 +71,10 @@ export class NodeSync {
     }
   }
 
-  async #apply(config: Config, certificates: boolean): Promise<Omit<NodeApplied, 'name'>> {
+  async #apply(config: Config, compare: boolean, certificates: boolean): Promise<Omit<NodeApplied, 'name'>> {
     const files = renderDataFiles(config);
     const before = await this.#filesOf([...files.keys()]);
+    const writtenBefore = await this.#timesOf([...files.keys()]);
     for (const [file, text] of files) if (before.get(file) !== text) this.#behind.add(file);
     if (certificates && files.has(TLS)) this.#behind.add(TLS);
     await writeDataFiles(config, this.#directory);
@@ -83,7 +86,7 @@ export class NodeSync {
     for (const file of this.#behind)
       if (!tables.some((table) => table.file === file)) this.#behind.delete(file);
     // The node may hold something else than its files say: it was changed by hand, or a reload broke off.
-    for (const table of tables) {
+    for (const table of compare ? tables : []) {
       const text = files.get(table.file) ?? '';
       if (!this.#behind.has(table.file) && (await table.differences(this.#node, text, text)).length > 0) {
         this.#behind.add(table.file);
@@ -91,9 +94,10 @@ export class NodeSync {
     }
 
     const wanted = tables.filter(({ file }) => this.#behind.has(file));
+    await this.#setTimes([...files.keys()], writtenBefore);
     const refused = await this.#reload(wanted, files.get(GATEWAYS) ?? '', before.get(GATEWAYS) ?? '');
     const differences: string[] = [];
-    for (const table of tables) {
+    for (const table of compare ? tables : wanted) {
       if (this.#behind.has(table.file)) continue;
       const text = files.get(table.file) ?? '';
       differences.push(...(await table.differences(this.#node, text, before.get(table.file) ?? '')));
@@ -119,11 +123,11 @@ export class NodeSync {
       const trouble = await this.#reloadOne(table);
       if (trouble !== undefined) refused.push(trouble);
     }
+    const led = tables.some(({ file, leadsToSets }) => leadsToSets && this.#behind.has(file));
     if (kept !== '') {
       this.#behind.add(GATEWAYS);
       await this.#write(GATEWAYS, gateways);
-      // With a table that could not be read, calls may still be led to the sets that go.
-      if (refused.length > 0) return [...refused, `${GATEWAYS}: waits for these`];
+      if (led) return [...refused, `${GATEWAYS}: waits, calls may still be led to gateways that go`];
       const table = tables.find(({ file }) => file === GATEWAYS);
       const trouble = table && (await this.#reloadOne(table));
       if (trouble !== undefined) refused.push(trouble);
@@ -138,7 +142,7 @@ export class NodeSync {
       this.#behind.delete(table.file);
       return undefined;
     } catch (error) {
-      if (error instanceof Error && 'nodeIsDown' in error && error.nodeIsDown === true) throw error;
+      if (error instanceof KamailioError && error.nodeIsDown) throw error;
       return `${table.file}: ${messageOf(error)}`;
     }
   }
@@ -165,9 +169,31 @@ export class NodeSync {
     return new Map((await Promise.all(entries)).flat());
   }
 
+  /** When files were written last, in whole seconds since 1970. */
+  async #timesOf(names: readonly string[]): Promise<Map<string, number>> {
+    const entries = names.map(async (name) => {
+      const found = await stat(join(this.#directory, name)).catch(() => undefined);
+      return found === undefined ? [] : [[name, Math.floor(found.mtimeMs / 1000)] as const];
+    });
+    return new Map((await Promise.all(entries)).flat());
+  }
+
+  /**
+   * db_text reads a file anew only where it is at least a whole second newer than what it has read: those that
+   * are to be read become so, and all others stay as old as they were.
+   */
+  async #setTimes(names: readonly string[], before: ReadonlyMap<string, number>): Promise<void> {
+    const now = Math.floor(Date.now() / 1000);
+    for (const name of names) {
+      const old = before.get(name);
+      const time = old === undefined ? now : this.#behind.has(name) ? Math.max(now, old + 1) : old;
+      await utimes(join(this.#directory, name), time, time);
+    }
+  }
+
   async #write(name: string, text: string): Promise<void> {
     const path = join(this.#directory, name);
-    await writeFile(`${path}.new`, text);
+    await writeFile(`${path}.new`, text, { mode: 0o600 });
     await rename(`${path}.new`, path);
   }
 }

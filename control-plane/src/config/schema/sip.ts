@@ -15,6 +15,8 @@ const Tls = Type.Object(
     private_key: Type.String({
       description: 'PEM file with its private key, without a passphrase',
       format: 'file',
+      // The key itself may stand there by mistake.
+      secret: true,
       examples: ['/etc/retell-proxy/privkey.pem'],
     }),
     ca: Type.String({

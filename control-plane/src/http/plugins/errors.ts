@@ -1,6 +1,7 @@
 import type { FastifyError } from 'fastify';
 import fp from 'fastify-plugin';
 import { CallError } from '../../calls/errors.js';
+import { ConfigError } from '../../config/errors.js';
 import { Problem, type ProblemCode, sendProblem } from '../problems.js';
 
 const BY_STATUS: Record<number, ProblemCode> = {
@@ -30,6 +31,10 @@ export const errorsPlugin = fp(
 export function problemOf(error: FastifyError): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof CallError) return new Problem(error.code, error.message);
+  if (error instanceof ConfigError) {
+    const { problems } = error;
+    return new Problem('config_invalid', `nothing has changed: ${error.message}`, { problems });
+  }
   if (error.validation) {
     const fields = error.validation.map(({ instancePath, params, message }) => ({
       field: fieldOf(error.validationContext, instancePath, params),
