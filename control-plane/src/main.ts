@@ -7,20 +7,36 @@ import { CallChanges } from './calls/changes.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup.js';
 import { CallStore } from './calls/store.js';
+import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
+import { loadConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
+import { RoutingTables } from './kamailio/routing-tables.js';
 import { RpcClient } from './kamailio/rpc-client.js';
 import { Metrics, type NodeStatistics } from './metrics/metrics.js';
 import { connectPatientRedis, connectRedis } from './redis.js';
+import { RetellApi } from './retell/api.js';
+import { InboundCorrelation } from './retell/correlation.js';
+import { Carriers } from './routing/carriers.js';
+import { Decisions } from './routing/decisions.js';
+import { Drains } from './routing/drains.js';
+import { LimitDrift } from './routing/drift.js';
+import { Register } from './routing/register.js';
+import { Reload, type ReloadResult } from './routing/reload.js';
+import { RetellSlots } from './routing/slots.js';
 
 /** How often index entries of expired records are forgotten, in ms. */
 const TRIM_INTERVAL_MS = 60_000;
 
 export interface ControlPlaneOptions {
   config: Config;
+  /** The file that it was read from, to read it again at a reload. */
+  configFile: string;
+  /** Where Kamailio's data files are, for nodes whose `data_directory` is not configured. */
+  dataDirectory: string;
   /** Redis, which `redis.url` may leave to the environment. */
   redisUrl: string;
   /** Bearer token of nodes whose `rpc_token` is not configured. */
@@ -32,6 +48,8 @@ export interface ControlPlaneOptions {
 export interface ControlPlane {
   /** Where the API listens, e.g. http://127.0.0.1:8080. */
   url: string;
+  /** Puts the configuration file in force anew. @throws ConfigError */
+  reload(): Promise<ReloadResult>;
   /** Lets requests in hand finish, stops reading events and closes every connection. */
   stop(): Promise<void>;
 }
@@ -52,9 +70,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const redis = await opened(connectRedis(redisUrl, warn), stack);
     const subscriber = await opened(connectPatientRedis(redisUrl, warn), stack);
     const streams = await opened(connectPatientRedis(redisUrl, warn), stack);
+    const questions = await opened(connectPatientRedis(redisUrl, warn), stack);
 
+    const active = new ActiveConfig(config);
     const nodes = new Map<string, KamailioNode>();
+    const tables = new Map<string, RoutingTables>();
     const version = await packageVersion();
+    const consumer = `${hostname()}-${process.pid}`;
     const metrics = new Metrics({ version, nodeStatistics: () => statisticsOf(nodes) });
     for (const node of config.kamailio.nodes) {
       const rpc = new RpcClient({
@@ -65,6 +87,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       });
       stack.push(() => rpc.close());
       nodes.set(node.name, new KamailioNode(rpc));
+      tables.set(node.name, new RoutingTables(rpc));
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
@@ -72,7 +95,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const reader = new EventReader({
       redis: streams,
       nodes: [...nodes.keys()],
-      consumer: `${hostname()}-${process.pid}`,
+      consumer,
       handle: (node, events) => handler.handle(node, events),
       warn,
       unreadable: () => metrics.eventsUnreadable(),
@@ -83,7 +106,69 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       nodes,
       timeoutMs: config.calls.hangup_timeout_ms,
     });
+
+    const retell = new RetellApi({
+      config: active,
+      observe: (endpoint, outcome, seconds) => metrics.retellRequestDone(endpoint, outcome, seconds),
+    });
+    const register = new Register({ config: active, api: retell, store, observer: metrics, warn });
+    const decisions = new Decisions({
+      redis: questions,
+      nodes,
+      consumer,
+      register,
+      observer: metrics,
+      warn,
+    });
+    const correlation = new InboundCorrelation({
+      store,
+      correlated: (how) => metrics.webhookCorrelated(how),
+      warn,
+    });
+
+    const drains = new Drains({
+      config: active,
+      redis,
+      nodes: tables,
+      observer: { drainsNotApplied: (node, err) => warn({ err, node }, 'drains not applied, trying again') },
+    });
+    const slots = new RetellSlots({
+      config: active,
+      nodes: tables,
+      getConcurrency: () => retell.getConcurrency(),
+      observer: {
+        concurrencyRead: (reading) => metrics.concurrencyRead(reading),
+        concurrencyFailed: (err) => {
+          metrics.concurrencyFailed();
+          warn({ err }, "Retell's concurrency could not be read");
+        },
+        slotsNotSet: (node, err) => warn({ err, node }, "Retell's slots not set"),
+      },
+    });
+    const drift = new LimitDrift({ config: active, redis, nodes: tables, observer: metrics });
+    const reload = new Reload({
+      config: active,
+      load: () => loadConfig(options.configFile),
+      nodes: tables,
+      drains,
+      dataDirectory: (name) =>
+        config.kamailio.nodes.find((node) => node.name === name)?.data_directory ?? options.dataDirectory,
+      observer: {
+        reloadDone: (outcome) => metrics.reloadDone(outcome),
+        nodeApplied: (node) => {
+          metrics.nodeApplied(node.name, node.applied);
+          if (!node.applied) warn({ ...node }, 'the node does not hold the configuration, trying again');
+        },
+      },
+    });
+
     const app = await buildApp({
+      config: active,
+      carriers: new Carriers({ config: active, nodes: tables, drains, slots }),
+      drains,
+      reload,
+      correlation,
+      webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,
       version,
@@ -99,15 +184,20 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ]),
     });
 
-    reader.start();
-    stack.push(() => reader.stop());
+    stack.push(() => correlation.stop());
+    // Retell's answers are not waited for once it stops: what they were for falls back.
+    for (const part of [reader, decisions, reload, drains, slots, drift]) {
+      part.start();
+      stack.push(() => part.stop());
+    }
+    stack.push(async () => retell.close());
     const trimming = setInterval(() => {
       store.trim(Date.now()).catch((err) => warn({ err }, 'expired records not trimmed'));
     }, TRIM_INTERVAL_MS);
     stack.push(async () => clearInterval(trimming));
     stack.push(() => app.close());
     const url = await listen(app, config.api.listen);
-    return { url, stop };
+    return { url, reload: () => reload.run(), stop };
   } catch (error) {
     await stop();
     throw error;

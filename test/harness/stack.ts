@@ -52,6 +52,8 @@ export interface StackOptions {
 /** Redis, Kamailio and the control plane on free ports, for one test. */
 export interface Stack {
   config: Config;
+  /** The file that it came from, which a test may change and have reloaded. */
+  configFile: string;
   /** Where Kamailio takes SIP over UDP and TCP. */
   sip: { host: string; port: number };
   /** Where it takes SIP over TLS, if it does. */
@@ -164,6 +166,8 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   } else if (options.controlPlane !== 'none') {
     const inside: ControlPlane = await startControlPlane({
       config,
+      configFile,
+      dataDirectory: join(directory, 'kamailio'),
       redisUrl,
       rpcToken,
       log: createLogger('silent'),
@@ -172,6 +176,7 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   }
   return {
     config,
+    configFile,
     sip: { host: HOST, port: sipPort },
     sips: { host: HOST, port: sipsPort },
     api: new ApiClient(`http://${config.api.listen}`, tokens),

@@ -141,6 +141,17 @@ t.test('OpenAPI 3.1 describes every route, and /docs shows it', async (t) => {
     '/v1/calls',
     '/v1/calls/{id}',
     '/v1/calls/{id}/hangup',
+    '/v1/carriers',
+    '/v1/carriers/{name}',
+    '/v1/carriers/{name}/drain',
+    '/v1/carriers/{name}/gateways/{uri}/drain',
+    '/v1/carriers/{name}/gateways/{uri}/resume',
+    '/v1/carriers/{name}/resume',
+    '/v1/config/reload',
+    '/v1/retell',
+    '/v1/retell/gateways/{uri}/drain',
+    '/v1/retell/gateways/{uri}/resume',
+    '/webhooks/retell/inbound',
   ]);
   t.match((await api.get('/docs/', 'none')).body, '<html');
 });

@@ -7,7 +7,15 @@ import { parseEvents } from '../../control-plane/src/kamailio/events.js';
 import { eventually } from '../harness/await.js';
 import { dial, establish, recordOf, startScene } from '../harness/scene.js';
 
-const NOBODY = { eventHandled: () => {}, callStarted: () => {}, callEnded: () => {}, byeUnmatched: () => {} };
+const NOBODY = {
+  eventHandled: () => {},
+  callStarted: () => {},
+  callEnded: () => {},
+  byeUnmatched: () => {},
+  callLimited: () => {},
+  callFellBack: () => {},
+  attemptFailed: () => {},
+};
 
 /** Every order of a list. */
 function permutations<T>(list: readonly T[]): T[][] {

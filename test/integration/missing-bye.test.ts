@@ -42,6 +42,9 @@ function forcedHangup(t: Test, { stack }: Scene, told: (handler: EventHandler) =
     callStarted: () => {},
     callEnded: () => {},
     byeUnmatched: () => {},
+    callLimited: () => {},
+    callFellBack: () => {},
+    attemptFailed: () => {},
   });
   const node = new ToldNode(new KamailioNode(stack.rpc), () => told(handler));
   const changes = new CallChanges(subscriber);

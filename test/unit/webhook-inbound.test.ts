@@ -4,18 +4,12 @@ import { Redis } from 'ioredis';
 import { sign } from 'retell-sdk';
 import t, { type Test } from 'tap';
 import { CallStore } from '../../control-plane/src/calls/store.js';
+import { ActiveConfig } from '../../control-plane/src/config/active.js';
 import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
 import { type WebhookOutcome, webhookRoutes } from '../../control-plane/src/http/routes/webhooks.js';
 import { InboundCorrelation } from '../../control-plane/src/retell/correlation.js';
 import { eventually } from '../harness/await.js';
-import {
-  type Active,
-  API_KEY,
-  type ConfigSections,
-  configWith,
-  startRedis,
-  TRUNK,
-} from './retell-fixture.js';
+import { API_KEY, type ConfigSections, configWith, startRedis, TRUNK } from './retell-fixture.js';
 
 const CALLER = '+14155550123';
 const SETTINGS = {
@@ -33,7 +27,7 @@ async function scene(t: Test, sections: ConfigSections = { numbers: [SETTINGS] }
   await redis.connect();
   t.teardown(() => redis.disconnect());
   const store = new CallStore(redis, 3600);
-  const config: Active = { current: configWith(sections) };
+  const config = new ActiveConfig(configWith(sections));
   const correlated: string[] = [];
   const outcomes: WebhookOutcome[] = [];
   const warnings: unknown[] = [];
@@ -282,7 +276,7 @@ t.test('a body over 64 KiB is 413', async (t) => {
 t.test('the keys are those of the configuration in force, and the API key only without any', async (t) => {
   const s = await scene(t);
   t.equal((await s.ask()).status, 200);
-  s.config.current = configWith({ retell: { webhook_keys: ['key_hook_0123456789'] }, numbers: [SETTINGS] });
+  s.config.replace(configWith({ retell: { webhook_keys: ['key_hook_0123456789'] }, numbers: [SETTINGS] }));
   t.equal((await s.ask()).status, 401);
   t.equal((await s.ask({}, 'key_hook_0123456789')).status, 200);
   t.same(s.outcomes, ['accepted', 'invalid_signature', 'accepted']);

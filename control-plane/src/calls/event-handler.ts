@@ -9,6 +9,11 @@ export interface CallObserver {
   eventHandled(type: SipEvent['type'], lagS: number): void;
   callStarted(direction: Direction, carrier: string | undefined): void;
   callEnded(by: string): void;
+  /** A limit kept a call from somewhere. */
+  callLimited(limit: string, carrier: string | undefined): void;
+  callFellBack(): void;
+  /** A gateway did not take a call; `owner` is its carrier, or `retell`. */
+  attemptFailed(owner: string, code: number): void;
   /** A BYE whose Call-ID is in no record. */
   byeUnmatched(): void;
 }
@@ -62,6 +67,11 @@ export class EventHandler {
       if (event.type === 'invite' && fresh[i]?.includes('created_at'))
         this.#observer.callStarted(event.direction, event.carrier);
       if (fresh[i]?.includes('ended_at')) this.#observer.callEnded(fields.ended_by ?? 'failure');
+      // What only adds to the timeline counts once too.
+      if (fresh[i]?.length === 0) continue;
+      if (event.type === 'limited') this.#observer.callLimited(event.limit, event.carrier);
+      if (event.type === 'fallback') this.#observer.callFellBack();
+      if (event.type === 'attempt_failed') this.#observer.attemptFailed(event.owner, event.code);
     }
   }
 }

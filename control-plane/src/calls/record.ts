@@ -28,7 +28,11 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ...timeline(event, { source: event.source }),
       };
     case 'attempt_failed':
-      return timeline(event, given({ carrier: event.carrier, gateway: event.gateway, status: event.code }));
+      return timeline(event, {
+        ...(event.owner === 'retell' ? {} : { carrier: event.owner }),
+        gateway: event.gateway,
+        status: event.code,
+      });
     case 'fallback':
       return timeline(event, { gateway: event.gateway, reason: event.reason });
     case 'limited':

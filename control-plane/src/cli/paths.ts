@@ -8,3 +8,8 @@ export const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 export function varDirectory(env: NodeJS.ProcessEnv = process.env): string {
   return env.RETELL_PROXY_VAR ?? join(ROOT, 'var');
 }
+
+/** Where Kamailio's rendered files are, for a node whose `data_directory` is not configured. */
+export function kamailioDirectory(): string {
+  return join(varDirectory(), 'kamailio');
+}

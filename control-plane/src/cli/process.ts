@@ -138,6 +138,11 @@ export class RunningProcess {
     }
   }
 
+  /** Sends a signal to the process alone, not to its group. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   /** Asks the process to end, kills its group if it does not in time; false if it is there even then. */
   async stop(): Promise<boolean> {
     this.#child.kill(this.#spec.stopSignal ?? 'SIGTERM');

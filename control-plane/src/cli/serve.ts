@@ -1,10 +1,13 @@
+import type { Logger } from 'pino';
+import { ConfigError } from '../config/errors.js';
 import { loadConfig } from '../config/load.js';
 import { createLogger } from '../log.js';
-import { startControlPlane } from '../main.js';
+import { type ControlPlane, startControlPlane } from '../main.js';
+import { kamailioDirectory } from './paths.js';
 
 /**
  * Runs the control plane until SIGTERM or SIGINT. What the configuration leaves open comes from the
- * environment: REDIS_URL and KAMAILIO_RPC_TOKEN.
+ * environment: REDIS_URL and KAMAILIO_RPC_TOKEN. SIGHUP puts the configuration file in force anew.
  *
  * @throws ConfigError, or where a part does not start
  */
@@ -19,11 +22,29 @@ export async function serve(configFile: string): Promise<void> {
     throw new Error(`node ${tokenless.name} has no rpc_token, and KAMAILIO_RPC_TOKEN is not set`);
   }
   const stopped = signalled();
-  const controlPlane = await startControlPlane({ config, redisUrl, rpcToken, log });
+  const dataDirectory = kamailioDirectory();
+  const controlPlane = await startControlPlane({
+    config,
+    configFile,
+    dataDirectory,
+    redisUrl,
+    rpcToken,
+    log,
+  });
+  process.on('SIGHUP', () => void reloadNow(controlPlane, log));
   log.info({ url: controlPlane.url }, 'control plane serves');
   const signal = await stopped;
   log.info({ signal }, 'control plane stops');
   await controlPlane.stop();
+}
+
+async function reloadNow(controlPlane: ControlPlane, log: Logger): Promise<void> {
+  try {
+    log.info({ ...(await controlPlane.reload()) }, 'configuration reloaded');
+  } catch (err) {
+    if (err instanceof ConfigError) log.error({ problems: err.problems }, 'configuration not reloaded');
+    else log.error({ err }, 'configuration not reloaded');
+  }
 }
 
 /** Resolves with the first signal that asks this process to end. */

@@ -5,7 +5,7 @@ import { isWildcard, parseHostPort, parseRpcUrl, parseSipListen } from '../confi
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { demoRetell } from './demo-settings.js';
-import { varDirectory } from './paths.js';
+import { kamailioDirectory, varDirectory } from './paths.js';
 import { assertPortFree, freePort } from './ports.js';
 import { controlPlaneProcess, kamailioProcess, redisProcess, simulatorProcess } from './processes.js';
 import { signalled } from './serve.js';
@@ -21,7 +21,8 @@ const LOOPBACK = '127.0.0.1';
 
 /**
  * `npm start`: runs Redis (unless one is configured), Kamailio and the control plane, with no configuration
- * the demo's simulated Retell too, until Ctrl-C. A part that dies is started again.
+ * the demo's simulated Retell too, until Ctrl-C. A part that dies is started again. SIGHUP is passed on to the
+ * control plane, which puts the configuration file in force anew.
  *
  * @throws ConfigError, PortError or SupervisorError: one line each
  */
@@ -77,10 +78,13 @@ async function bringUp({
     redisUrl = `redis://${LOOPBACK}:${port}`;
   }
   if (demo) await supervisor.start(simulatorProcess(demoRetell()));
-  const kamailio = { config, node, directory: join(directory, 'kamailio'), redisUrl, rpcToken };
+  const dataDirectory = config.kamailio.nodes[0]?.data_directory ?? kamailioDirectory();
+  const kamailio = { config, node, directory: resolve(dataDirectory), redisUrl, rpcToken };
   await supervisor.start(await kamailioProcess(kamailio));
   const apiListen = reachable(config.api.listen);
-  await supervisor.start(controlPlaneProcess({ configFile, apiListen, redisUrl, rpcToken }));
+  const controlPlane = controlPlaneProcess({ configFile, apiListen, redisUrl, rpcToken });
+  await supervisor.start(controlPlane);
+  process.on('SIGHUP', () => supervisor.signal(controlPlane, 'SIGHUP'));
 
   say('ready');
   say(`  SIP       ${config.sip.listen.join(' ')}`);

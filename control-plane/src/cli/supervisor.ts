@@ -56,6 +56,11 @@ export class Supervisor {
     }
   }
 
+  /** Sends a signal to a part that was started, if it runs. */
+  signal(spec: ProcessSpec, signal: NodeJS.Signals): void {
+    this.#parts.get(spec)?.signal(signal);
+  }
+
   /** Stops every process, the last started first, and resolves when all are gone. Nothing can be started after. */
   stopAll(): Promise<void> {
     this.#stopped ??= this.#stopInReverse();

@@ -6,9 +6,17 @@ import { errorsPlugin, problemOf } from './plugins/errors.js';
 import { openapiPlugin } from './plugins/openapi.js';
 import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
+import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
+import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
+import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
 
-export interface AppOptions extends CallRoutesOptions, OperationsRoutesOptions {
+export interface AppOptions
+  extends CallRoutesOptions,
+    CarrierRoutesOptions,
+    ConfigRoutesOptions,
+    OperationsRoutesOptions,
+    WebhookRoutesOptions {
   logger: FastifyBaseLogger;
   tokens: readonly ApiToken[];
   version: string;
@@ -42,6 +50,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(openapiPlugin, { version: options.version });
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
+  await app.register(carrierRoutes, options);
+  await app.register(configRoutes, options);
+  await app.register(webhookRoutes, options);
   return app;
 }
 

@@ -20,8 +20,8 @@ const HTABLE_COLUMNS =
   'id(int,auto) key_name(string) key_type(int) value_type(int) key_value(string) expires(int)';
 const UACREG_COLUMNS =
   'id(int,auto) l_uuid(string) l_username(string) l_domain(string) r_username(string) r_domain(string) ' +
-  'realm(string) auth_username(string) auth_password(string) auth_ha1(string) auth_proxy(string) ' +
-  'expires(int) flags(int) reg_delay(int) contact_addr(string) socket(string)';
+  'realm(string,null) auth_username(string) auth_password(string) auth_ha1(string,null) auth_proxy(string) ' +
+  'expires(int) flags(int) reg_delay(int) contact_addr(string,null) socket(string,null)';
 const VERSIONS = 'id(int,auto) table_name(string) table_version(int)\n1:htable:2\n2:uacreg:5\n';
 
 /** Some of them hold passwords. */
@@ -77,15 +77,15 @@ function addressLine(group: number, network: string, tag: string): string {
 }
 
 /** dispatcher's list: set, URI, flags, priority, attributes. Its weights are shares of 100. */
-function renderSets(config: Config, sets: Gateway[][]): string {
-  const lines = sets.flatMap((gateways, i) => {
+function renderSets(config: Config, sets: ReadonlyMap<number, Gateway[]>): string {
+  const lines = [...sets].flatMap(([set, gateways]) => {
     const weights = sharesOf100(gateways.map(({ weight }) => weight));
     return gateways.map(({ uri, owner, probe }, j) => {
       const parsed = parseSipUri(uri);
       const flags = (probe ? PROBED : 0) + (isIP(parsed.host) === 0 ? NAME_NOT_RESOLVED_AT_START : 0);
       const socket = sendSocket(config, parsed);
       const attributes = `weight=${weights[j]};carrier=${owner}${socket === undefined ? '' : `;socket=${socket}`}`;
-      return `${i + 1} ${uri} ${flags} 0 ${attributes}`;
+      return `${set} ${uri} ${flags} 0 ${attributes}`;
     });
   });
   return [...lines, ''].join('\n');
@@ -115,7 +115,8 @@ function carriers(config: Config): Rows {
       number_format: number_format === 'e164' ? undefined : number_format,
       from_user: caller_id.user,
       from_host: caller_id.host,
-      p_asserted_identity: caller_id.p_asserted_identity === 'kept' ? undefined : caller_id.p_asserted_identity,
+      p_asserted_identity:
+        caller_id.p_asserted_identity === 'kept' ? undefined : caller_id.p_asserted_identity,
       x_headers: x_headers === 'kept' ? undefined : x_headers,
       username: digest?.username,
       password: digest?.password,

@@ -31,7 +31,8 @@ export interface InviteEvent extends CallEventBase {
 
 export interface AttemptFailedEvent extends CallEventBase {
   type: 'attempt_failed';
-  carrier: string | undefined;
+  /** whose gateway: the carrier's name, or `retell` */
+  owner: string;
   gateway: string;
   code: number;
 }
@@ -169,7 +170,7 @@ function parseEvent(f: Fields): SipEvent {
         type,
         at,
         id: f.text('id'),
-        carrier: carrierOf(f),
+        owner: f.text('callee') === 'retell' ? 'retell' : f.text('carrier'),
         gateway: f.base64('gateway'),
         code: f.integer('code'),
       };

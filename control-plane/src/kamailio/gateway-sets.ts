@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Config } from '../config/schema.js';
 
 /** A gateway of Retell or of a carrier. */
@@ -13,8 +14,8 @@ export interface Gateway {
 
 /** Dispatcher sets of gateways, and the order in which a call tries them. */
 export interface GatewaySets {
-  /** Gateways by set; the number of a set is its place plus 1. */
-  sets: Gateway[][];
+  /** Gateways by the number of their set. */
+  sets: Map<number, Gateway[]>;
   /** Rules of `ds_select_routes` for calls to Retell. */
   retell: string;
   /** Rules for outbound calls by the prefix of their destination. */
@@ -30,19 +31,19 @@ const BY_WEIGHT = 9;
  * not lost. The same group of gateways is one set, whatever prefixes lead to it.
  */
 export function gatewaySets(config: Config): GatewaySets {
-  const sets: Gateway[][] = [];
-  const numbers = new Map<string, number>();
+  const sets = new Map<number, Gateway[]>();
   const setOf = (group: Gateway[]): number => {
     const key = group.map(({ owner, uri }) => `${owner} ${uri}`).join('\n');
-    const known = numbers.get(key);
-    if (known !== undefined) return known;
-    numbers.set(key, sets.push(group));
-    return sets.length;
+    const number = numberOf(key);
+    sets.set(number, group);
+    return number;
   };
   const rules = (gateways: Gateway[]): string[] =>
     byPriority(gateways).map((group) => `${setOf(group)}=${BY_WEIGHT}`);
 
-  const retell = rules(config.retell.gateways.map((gateway) => ({ ...gateway, owner: 'retell', probe: true })));
+  const retell = rules(
+    config.retell.gateways.map((gateway) => ({ ...gateway, owner: 'retell', probe: true })),
+  );
   const carriers = config.carriers.map((carrier) => ({
     prefixes: new Set(carrier.prefixes),
     gateways: carrier.gateways.map((gateway) => ({ ...gateway, owner: carrier.name, probe: carrier.probe })),
@@ -61,6 +62,15 @@ export function gatewaySets(config: Config): GatewaySets {
     return [prefix, order.join(';')];
   });
   return { sets, retell: retell.join(';'), prefixes: new Map(prefixes) };
+}
+
+/**
+ * The number of a set follows from its gateways alone: while a reload is half done, a route that is still the
+ * old one leads to the gateways that it always led to, or nowhere.
+ */
+function numberOf(key: string): number {
+  // Kamailio's whole numbers are positive ones of 31 bits here.
+  return 1 + (createHash('sha256').update(key).digest().readUInt32BE() % 2_000_000_000);
 }
 
 function byPriority(gateways: Gateway[]): Gateway[][] {

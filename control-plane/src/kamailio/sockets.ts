@@ -1,6 +1,12 @@
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { isWildcard, parseAdvertise, parseSipListen, type SipListen, type SipUri } from '../config/addresses.js';
+import {
+  isWildcard,
+  parseAdvertise,
+  parseSipListen,
+  type SipListen,
+  type SipUri,
+} from '../config/addresses.js';
 import type { Config } from '../config/schema.js';
 
 /** The sockets on which Kamailio really takes SIP, e.g. udp:192.0.2.1:5060. */

@@ -2,6 +2,9 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Direction } from '../calls/call.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup.js';
+import type { Drift, DriftObserver } from '../routing/drift.js';
+import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
+import type { SlotsReading } from '../routing/slots.js';
 
 /** Longest to wait for a Kamailio node when Prometheus scrapes, and how long its figures are kept, in ms. */
 const NODE_CACHE_MS = 2000;
@@ -27,8 +30,21 @@ const NODE_GAUGES = [
 /** Why a node drops a request without an answer. */
 const DROP_REASONS = ['unknown_source', 'malformed'] as const;
 
+/** Why a node refuses a call. */
+const REFUSAL_REASONS = [
+  'overall_limit',
+  'carrier_limit',
+  'number_limit',
+  'retell_limit',
+  'destination',
+  'from',
+  'auth',
+  'certificate',
+  'merged',
+] as const;
+
 /** Every metric of the control plane, in one registry of its own. */
-export class Metrics implements CallObserver {
+export class Metrics implements CallObserver, DecisionObserver, DriftObserver {
   readonly registry = new Registry();
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
@@ -62,6 +78,63 @@ export class Metrics implements CallObserver {
     'node',
     'reason',
   ]);
+  readonly #nodeRefusals = this.#gauge('kamailio_refused', 'Calls refused since the node started', [
+    'node',
+    'reason',
+  ]);
+  readonly #limited = this.#counter('limits_reached_total', 'Limits that kept a call from somewhere', [
+    'limit',
+    'carrier',
+  ]);
+  readonly #fallbacks = this.#counter(
+    'fallbacks_total',
+    'Calls that went to the fallback of their number',
+    [],
+  );
+  readonly #attemptsFailed = this.#counter('attempts_failed_total', 'Gateways that did not take a call', [
+    'carrier',
+    'code_class',
+  ]);
+  readonly #retellTime = this.#histogram('retell_api_seconds', "Time of requests to Retell's API", [
+    'endpoint',
+    'outcome',
+  ]);
+  readonly #decisionTime = this.#histogram('decision_seconds', 'Time from an INVITE to the decision on it', [
+    'outcome',
+  ]);
+  readonly #orphans = this.#counter(
+    'orphaned_registrations_total',
+    'Calls registered at Retell that nobody dials, by whether Retell could be told',
+    ['outcome'],
+  );
+  readonly #webhookTime = this.#histogram('webhook_seconds', "Time of Retell's webhooks", ['outcome']);
+  readonly #correlations = this.#counter(
+    'webhook_correlations_total',
+    'Inbound webhooks, by how their call was found',
+    ['by'],
+  );
+  readonly #limitDrift = this.#gauge(
+    'limit_drift',
+    'Calls that count for a limit less the calls that are up by their records',
+    ['limit', 'carrier'],
+  );
+  readonly #concurrencyUsed = this.#gauge(
+    'retell_concurrency_used',
+    'Calls at once, as Retell counts them',
+    [],
+  );
+  readonly #concurrencyLimit = this.#gauge('retell_concurrency_limit', 'Calls at once that Retell takes', []);
+  readonly #concurrencyFailed = this.#counter(
+    'retell_concurrency_failures_total',
+    "Times that Retell's concurrency could not be read",
+    [],
+  );
+  readonly #reloads = this.#counter('config_reloads_total', 'Reloads of the configuration', ['outcome']);
+  readonly #nodeApplied = this.#gauge(
+    'kamailio_config_applied',
+    'Whether the node holds the configuration in force',
+    ['node'],
+  );
   readonly #nodeStatistics: MetricsSources['nodeStatistics'];
   #nodesReadAt = Number.NEGATIVE_INFINITY;
 
@@ -82,6 +155,62 @@ export class Metrics implements CallObserver {
 
   callEnded(by: string): void {
     this.#callsEnded.inc({ ended_by: by });
+  }
+
+  callLimited(limit: string, carrier = ''): void {
+    this.#limited.inc({ limit, carrier });
+  }
+
+  callFellBack(): void {
+    this.#fallbacks.inc();
+  }
+
+  attemptFailed(carrier: string, code: number): void {
+    this.#attemptsFailed.inc({ carrier, code_class: `${Math.floor(code / 100)}xx` });
+  }
+
+  retellRequestDone(endpoint: string, outcome: string, seconds: number): void {
+    this.#retellTime.observe({ endpoint, outcome }, seconds);
+  }
+
+  decided(outcome: DecisionOutcome, seconds: number): void {
+    this.#decisionTime.observe({ outcome }, seconds);
+  }
+
+  orphaned(outcome: 'stopped' | 'failed'): void {
+    this.#orphans.inc({ outcome });
+  }
+
+  webhookDone(outcome: string, seconds: number): void {
+    this.#webhookTime.observe({ outcome }, seconds);
+  }
+
+  webhookCorrelated(by: string): void {
+    this.#correlations.inc({ by });
+  }
+
+  limitDrift(drifts: readonly Drift[] | undefined): void {
+    this.#limitDrift.reset();
+    for (const { limit, carrier = '', drift } of drifts ?? [])
+      this.#limitDrift.set({ limit, carrier }, drift);
+  }
+
+  concurrencyRead({ current, limit }: SlotsReading): void {
+    this.#concurrencyUsed.set(current);
+    if (limit === null) this.#concurrencyLimit.reset();
+    else this.#concurrencyLimit.set(limit);
+  }
+
+  concurrencyFailed(): void {
+    this.#concurrencyFailed.inc();
+  }
+
+  reloadDone(outcome: string): void {
+    this.#reloads.inc({ outcome });
+  }
+
+  nodeApplied(node: string, applied: boolean): void {
+    this.#nodeApplied.set({ node }, applied ? 1 : 0);
   }
 
   byeUnmatched(): void {
@@ -120,6 +249,10 @@ export class Metrics implements CallObserver {
     for (const reason of DROP_REASONS) {
       if (statistics === undefined) this.#nodeDrops.remove({ node, reason });
       else this.#nodeDrops.set({ node, reason }, statistics.get(`script.drops_${reason}`) ?? 0);
+    }
+    for (const reason of REFUSAL_REASONS) {
+      if (statistics === undefined) this.#nodeRefusals.remove({ node, reason });
+      else this.#nodeRefusals.set({ node, reason }, statistics.get(`script.refused_${reason}`) ?? 0);
     }
   }
 

@@ -12,11 +12,14 @@ export const openapiPlugin = fp<{ version: string }>(
           title: 'retell-sip-proxy',
           version,
           description:
-            'Ends calls and tells what the wire said. Errors are RFC 9457 application/problem+json.',
+            'Routes calls, ends them and tells what the wire said. Errors are RFC 9457 application/problem+json.',
         },
         components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
         tags: [
           { name: 'calls', description: 'Calls and commands on them' },
+          { name: 'routing', description: 'Carriers and Retell: gateways, limits, drains' },
+          { name: 'config', description: 'The configuration in force' },
+          { name: 'webhooks', description: 'For Retell, signed by it' },
           { name: 'operations', description: 'Health and metrics' },
         ],
       },

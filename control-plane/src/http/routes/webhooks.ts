@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import type { Config } from '../../config/schema.js';
+import type { ActiveConfig } from '../../config/active.js';
 import type { InboundCorrelation } from '../../retell/correlation.js';
 import {
   type InboundOutcome,
@@ -17,7 +17,7 @@ export type WebhookOutcome = InboundOutcome | 'invalid_signature' | 'malformed' 
 
 export interface WebhookRoutesOptions {
   /** The configuration in force. */
-  config: { readonly current: Config };
+  config: ActiveConfig;
   correlation: InboundCorrelation;
   /** Told of every webhook: how it was answered, and how long that took, in seconds. */
   webhookDone: (outcome: WebhookOutcome, seconds: number) => void;

@@ -1,0 +1,82 @@
+import t from 'tap';
+import { RoutingTables } from '../../control-plane/src/kamailio/routing-tables.js';
+import { exchange, hangUp, inbound, outbound } from '../harness/legs.js';
+import { noDialogLeft, startPeer } from '../harness/scene.js';
+import type { SipPeer, TransportKind } from '../harness/sip-peer.js';
+import { CARRIER_HOST, RETELL_HOST, startStack } from '../harness/stack.js';
+import { makeTrust, startTlsPeer, type Trust } from '../harness/tls-scene.js';
+
+const TRANSPORTS = ['udp', 'tcp', 'tls'] as const;
+const HOSTS = { udp: CARRIER_HOST, tcp: '127.0.0.4', tls: '127.0.0.5' };
+/** The destination that each transport's carrier takes. */
+const DESTINATIONS = { udp: '+14155550171', tcp: '+14155550172', tls: '+14155550173' };
+
+const trust = await makeTrust(t);
+const [carriers, retells] = [await startPeers(trust, HOSTS), await startPeers(trust)];
+const stack = await startStack(t, {
+  tls: trust.section,
+  gateways: TRANSPORTS.map((transport) => ({ uri: retells[transport].uri() })),
+  config: {
+    carriers: TRANSPORTS.map((transport) => ({
+      name: transport,
+      networks: [HOSTS[transport]],
+      gateways: [{ uri: carriers[transport].uri() }],
+      prefixes: [DESTINATIONS[transport]],
+      probe: false,
+    })),
+  },
+});
+
+async function startPeers(
+  trust: Trust,
+  hosts: Record<TransportKind, string> = { udp: RETELL_HOST, tcp: RETELL_HOST, tls: RETELL_HOST },
+): Promise<Record<TransportKind, SipPeer>> {
+  const [udp, tcp] = [
+    await startPeer(t, { host: hosts.udp, transport: 'udp' }),
+    await startPeer(t, { host: hosts.tcp, transport: 'tcp' }),
+  ];
+  return { udp, tcp, tls: await startTlsPeer(t, trust, hosts.tls) };
+}
+
+/** From now on calls to Retell go over this transport alone. */
+async function retellSpeaks(chosen: TransportKind): Promise<void> {
+  const tables = new RoutingTables(stack.rpc);
+  for (const { set, uri } of await tables.gateways()) {
+    const transport = TRANSPORTS.find((each) => retells[each].uri() === uri);
+    if (transport) await tables.setGatewayState(set, uri, transport === chosen ? 'ap' : 'dx');
+  }
+}
+
+for (const there of TRANSPORTS) {
+  t.test(`calls between carriers over each transport and Retell over ${there}`, async (t) => {
+    await retellSpeaks(there);
+    for (const here of TRANSPORTS) {
+      const [carrier, retell] = [carriers[here], retells[there]];
+
+      await t.test(`inbound, carrier over ${here}`, async (t) => {
+        const legs = await inbound(stack, carrier, retell);
+        t.match(legs.callee.message.topVia.transport, there);
+        await exchange(t, legs);
+        t.equal((await legs.callee.bye()).status, 200);
+        await legs.caller.next('BYE');
+      });
+
+      await t.test(`outbound, carrier over ${here}`, async (t) => {
+        const legs = await outbound(stack, retell, carrier, { to: DESTINATIONS[here] });
+        t.match(legs.callee.message.topVia.transport, here);
+        await exchange(t, legs);
+        t.equal((await legs.callee.bye()).status, 200);
+        await legs.caller.next('BYE');
+      });
+
+      await t.test(`hangup of an inbound call, carrier over ${here}`, async (t) => {
+        await hangUp(t, stack, await inbound(stack, carrier, retell));
+      });
+
+      await t.test(`hangup of an outbound call, carrier over ${here}`, async (t) => {
+        await hangUp(t, stack, await outbound(stack, retell, carrier, { to: DESTINATIONS[here] }));
+      });
+    }
+    await noDialogLeft(stack);
+  });
+}
