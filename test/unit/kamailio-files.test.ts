@@ -5,13 +5,19 @@ import { parseConfig } from '../../control-plane/src/config/load.js';
 import { renderDataFiles } from '../../control-plane/src/kamailio/data-files.js';
 import { renderNodeFile } from '../../control-plane/src/kamailio/node-file.js';
 
+const ACME = {
+  name: 'acme',
+  networks: ['198.51.100.0/24', '198.51.100.7'],
+  gateways: [{ uri: 'sip:198.51.100.10' }],
+};
+
 function configOf(sections: Record<string, unknown> = {}) {
   return parseConfig(
     stringify({
       sip: { listen: ['udp:192.0.2.1:5060', 'tcp:192.0.2.1:5060'] },
       retell: { gateways: [{ uri: 'sip:sip.example.com;transport=tcp' }], networks: ['203.0.113.0/24'] },
       numbers: [{ number: '+14155550100' }],
-      carriers: [{ name: 'acme', networks: ['198.51.100.0/24', '198.51.100.7'] }],
+      carriers: [ACME],
       api: { tokens: [{ name: 'ops', token: 'x'.repeat(16), scopes: ['read'] }] },
       ...sections,
     }),
@@ -44,18 +50,103 @@ t.test('gateways of one priority are a dispatcher set, weights shares of 100, se
       },
     }),
   );
+  const [, first, second] = /\n1:retell:0:0:(\d+)=9;(\d+)=9:0\n/.exec(files.get('routes') ?? '') ?? [];
   t.equal(
     files.get('dispatcher.list'),
     [
-      '1 sip:c.example.com 0 0 weight=100;socket=udp:192.0.2.1:5060',
-      '2 sip:a.example.com;transport=tcp 0 0 weight=67;socket=tcp:192.0.2.1:5060',
-      '2 sip:b.example.com 0 0 weight=33;socket=udp:192.0.2.1:5060',
+      `${first} sip:c.example.com 24 0 weight=100;carrier=retell;socket=udp:192.0.2.1:5060`,
+      `${second} sip:a.example.com;transport=tcp 24 0 weight=67;carrier=retell;socket=tcp:192.0.2.1:5060`,
+      `${second} sip:b.example.com 24 0 weight=33;carrier=retell;socket=udp:192.0.2.1:5060`,
       '',
     ].join('\n'),
   );
-  t.match(files.get('routes'), '\n1:retell:0:0:1=9;2=9:0\n');
   t.end();
 });
+
+t.test('a prefix leads to the carriers that take it by priority, then to those of shorter prefixes', (t) => {
+  const uri = (host: number) => `sip:198.51.100.${host}`;
+  const files = renderDataFiles(
+    configOf({
+      carriers: [
+        { ...ACME, prefixes: ['+1', '+1415'], gateways: [{ uri: uri(1) }, { uri: uri(2), priority: 2 }] },
+        {
+          name: 'globex',
+          networks: ['203.0.113.128/25'],
+          prefixes: ['+1'],
+          gateways: [{ uri: uri(3), weight: 3 }],
+          probe: false,
+        },
+      ],
+      retell: { gateways: [{ uri: 'sip:192.0.2.9' }], networks: ['203.0.113.0/25'] },
+    }),
+  );
+  const sets = new Map<string, string[]>();
+  for (const line of (files.get('dispatcher.list') ?? '').trim().split('\n')) {
+    const [set = '', gateway = '', flags = '', , attributes = ''] = line.split(' ');
+    const [weight, owner] = attributes.split(';');
+    sets.set(set, [...(sets.get(set) ?? []), `${gateway} ${flags} ${weight} ${owner}`]);
+  }
+  const route = (prefix: string) =>
+    new RegExp(`:\\${prefix}:0:0:([^:]*):0\n`)
+      .exec(files.get('prefixes') ?? '')?.[1]
+      ?.split(';')
+      .map((rule) => sets.get(rule.replace('=9', '')));
+  t.same(route('+1415'), [
+    [`${uri(1)} 8 weight=100 carrier=acme`],
+    [`${uri(2)} 8 weight=100 carrier=acme`],
+    [`${uri(3)} 0 weight=100 carrier=globex`],
+  ]);
+  t.same(route('+1'), [
+    [`${uri(1)} 8 weight=25 carrier=acme`, `${uri(3)} 0 weight=75 carrier=globex`],
+    [`${uri(2)} 8 weight=100 carrier=acme`],
+  ]);
+  t.end();
+});
+
+t.test(
+  'carriers, limits, fallbacks and registrations are tables, with what differs from the default',
+  (t) => {
+    const files = renderDataFiles(
+      configOf({
+        numbers: [
+          {
+            number: '+14155550100',
+            fallback: 'sip:+14155550199@198.51.100.10',
+            limits: { calls_per_second: 2 },
+          },
+        ],
+        carriers: [
+          {
+            ...ACME,
+            digest: { username: 'us', password: 'a:b\\c' },
+            register: { registrar: 'sip:198.51.100.10;transport=tcp' },
+            number_format: 'digits',
+            limits: { concurrent_calls: 5 },
+          },
+        ],
+        calls: { limits: { concurrent_calls: 50 } },
+      }),
+    );
+    const rows = (name: string) => (files.get(name) ?? '').trim().split('\n').slice(1);
+    t.same(rows('carriers'), [
+      '1:acme\\:\\:number_format:0:0:digits:0',
+      '2:acme\\:\\:username:0:0:us:0',
+      '3:acme\\:\\:password:0:0:a\\:b\\\\c:0',
+    ]);
+    t.same(rows('limits'), [
+      '1:concurrent\\:\\:all:0:1:50:0',
+      '2:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
+      '3:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
+    ]);
+    t.same(rows('fallbacks'), [
+      '1:+14155550100:0:0:sip\\:+14155550199@198.51.100.10:0',
+      '2:+14155550100\\:\\:socket:0:0:udp\\:192.0.2.1\\:5060:0',
+    ]);
+    t.match(rows('uacreg')[0], 'acme:us:198.51.100.10:us:198.51.100.10::us:');
+    t.match(rows('uacreg')[0], ':192.0.2.1\\:5060;transport=tcp:tcp\\:192.0.2.1\\:5060');
+    t.end();
+  },
+);
 
 t.test('a node file defines addresses and sizes, and holds no secret', (t) => {
   const lines = nodeFileOf({ calls: { ring_timeout_s: 30 } }, 'redis://:hunter2@192.0.2.9:6380/3');

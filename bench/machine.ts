@@ -1,0 +1,33 @@
+import { execFile } from 'node:child_process';
+import { cpus, release, totalmem, type } from 'node:os';
+import { promisify } from 'node:util';
+
+/** Where a benchmark ran, for its report. */
+export interface Machine {
+  cpu: string;
+  cpus: number;
+  memoryGib: number;
+  system: string;
+  node: string;
+  kamailio: string;
+  redis: string;
+}
+
+/** @throws the system error where a program is missing */
+export async function describeMachine(): Promise<Machine> {
+  const processors = cpus();
+  return {
+    cpu: processors[0]?.model ?? 'unknown',
+    cpus: processors.length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    system: `${type()} ${release()}`,
+    node: process.versions.node,
+    kamailio: await versionOf(process.env.KAMAILIO ?? 'kamailio', '-v'),
+    redis: await versionOf('redis-server', '--version'),
+  };
+}
+
+async function versionOf(program: string, option: string): Promise<string> {
+  const { stdout } = await promisify(execFile)(program, [option]);
+  return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? 'unknown';
+}
