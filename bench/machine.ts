@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpus, release, totalmem, type } from 'node:os';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { promisify } from 'node:util';
 
 /** Where a benchmark ran, for its report. */
@@ -8,6 +8,8 @@ export interface Machine {
   cpus: number;
   memoryGib: number;
   system: string;
+  /** Mean number of processes that ran or waited to, in the minute before. */
+  load: number;
   node: string;
   kamailio: string;
   redis: string;
@@ -21,6 +23,7 @@ export async function describeMachine(): Promise<Machine> {
     cpus: processors.length,
     memoryGib: Math.round(totalmem() / 2 ** 30),
     system: `${type()} ${release()}`,
+    load: loadavg()[0] ?? 0,
     node: process.versions.node,
     kamailio: await versionOf(process.env.KAMAILIO ?? 'kamailio', '-v'),
     redis: await versionOf('redis-server', '--version'),

@@ -6,7 +6,8 @@ import { reportPostDialDelay } from './post-dial-delay-report.js';
 
 function count(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('a whole number over 0 is needed');
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('a whole number over 0 is needed');
   return value;
 }
 
@@ -16,7 +17,9 @@ function milliseconds(text: string): number {
   return value;
 }
 
-const program = new Command('bench').description('Measures what the design promises. Each run starts and stops its own parts.');
+const program = new Command('bench').description(
+  'Measures what the design promises. Each run starts and stops its own parts.',
+);
 program
   .command('post-dial-delay')
   .description('what the proxy adds to the time until the callee rings, next to a bare Kamailio')

@@ -6,9 +6,16 @@ import { startBareKamailio } from './bare-kamailio.js';
 import { Cleanup } from './cleanup.js';
 import { now } from './clock.js';
 import { Dialer, type Sample, type Target } from './dialer.js';
+import {
+  type RegisteredSample,
+  type Samples,
+  type Series,
+  summariseSeries,
+  WAYS,
+  type Way,
+} from './post-dial-delay-figures.js';
 import { Questions } from './questions.js';
 import { RetellApiServer } from './retell-api.js';
-import { summariseSeries, type TimedCall, type Series } from './post-dial-delay-figures.js';
 
 export interface PostDialDelayOptions {
   /** Calls each way in each series. */
@@ -20,10 +27,6 @@ export interface PostDialDelayOptions {
   /** How long Retell's API thinks about a request, in ms. */
   retellMs: number;
 }
-
-/** The three ways that calls take. */
-export const WAYS = ['bare', 'trunk', 'register'] as const;
-export type Way = (typeof WAYS)[number];
 
 export interface PostDialDelay {
   options: PostDialDelayOptions;
@@ -97,11 +100,11 @@ async function startBenchScene(t: Cleanup, { retellMs }: PostDialDelayOptions): 
   };
 }
 
-type Samples = Record<Way, Sample[]>;
+type Placed = Record<Way, Sample[]>;
 
 /** One call at a time, the ways taking turns. */
-async function oneByOne({ dialer, targets }: BenchScene, calls: number): Promise<Samples> {
-  const samples: Samples = { bare: [], trunk: [], register: [] };
+async function oneByOne({ dialer, targets }: BenchScene, calls: number): Promise<Placed> {
+  const samples: Placed = { bare: [], trunk: [], register: [] };
   for (let round = 0; round < calls; round += 1) {
     for (const way of WAYS) samples[way].push(await dialer.place(targets[way]));
   }
@@ -109,8 +112,8 @@ async function oneByOne({ dialer, targets }: BenchScene, calls: number): Promise
 }
 
 /** A second of calls at the rate, the ways taking turns, until each has had its calls. */
-async function atRate({ dialer, targets }: BenchScene, calls: number, rate: number): Promise<Samples> {
-  const samples: Samples = { bare: [], trunk: [], register: [] };
+async function atRate({ dialer, targets }: BenchScene, calls: number, rate: number): Promise<Placed> {
+  const samples: Placed = { bare: [], trunk: [], register: [] };
   for (let done = 0; done < calls; done += rate) {
     for (const way of WAYS) {
       const started = now();
@@ -124,12 +127,12 @@ async function atRate({ dialer, targets }: BenchScene, calls: number, rate: numb
   return samples;
 }
 
-/** The samples with what became known of their registration on the way. */
-async function timed({ questions, api }: BenchScene, samples: Samples): Promise<Record<Way, TimedCall[]>> {
-  const register = samples.register.map(async (sample): Promise<TimedCall> => {
-    const asked = await eventually('the question', async () => questions.seen.get(sample.id));
-    const request = await eventually('the request', async () => api.requests.get(sample.id));
+/** The calls with what became known of their registrations on the way. */
+async function timed({ questions, api }: BenchScene, { bare, trunk, register }: Placed): Promise<Samples> {
+  const withTimes = register.map(async (sample): Promise<RegisteredSample> => {
+    const asked = await eventually('the question', () => questions.seen.get(sample.id));
+    const request = await eventually('the request', () => api.requests.get(sample.id));
     return { ...sample, asked, request };
   });
-  return { bare: samples.bare, trunk: samples.trunk, register: await Promise.all(register) };
+  return { bare, trunk, register: await Promise.all(withTimes) };
 }

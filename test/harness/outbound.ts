@@ -1,6 +1,6 @@
 import { type Scene, type SceneOptions, startPeer, startScene } from './scene.js';
-import type { SipPeer } from './sip-peer.js';
-import { CARRIER_HOST, type ConfigSections, type TestLike } from './stack.js';
+import type { SipMessage, SipPeer } from './sip-peer.js';
+import { CARRIER_HOST, type ConfigSections, type Stack, type TestLike } from './stack.js';
 
 /** Keys of a carrier in a configuration. */
 export type CarrierKeys = Record<string, unknown>;
@@ -73,4 +73,23 @@ export function answering(peer: SipPeer): void {
 /** From now on the peer refuses every call. */
 export function refusing(peer: SipPeer, status: number): void {
   peer.onInvite = (call) => call.refuse(status);
+}
+
+/** The INVITEs of a call that the peer has got so far, retransmissions excepted. */
+export function invitesOf(peer: SipPeer, { callId }: { callId: string }): SipMessage[] {
+  return peer.trace
+    .filter(({ direction, retransmission }) => direction === 'in' && !retransmission)
+    .map(({ message }) => message)
+    .filter((message) => message.method === 'INVITE' && message.kind === 'request' && message.callId === callId);
+}
+
+/** What the timeline says of gateways that did not take the call. */
+export function failedAttempts(record: { timeline: { type: string }[] }) {
+  return record.timeline.filter(({ type }) => type === 'attempt_failed');
+}
+
+/** One of Kamailio's own counters of the script. */
+export async function counter({ rpc }: Stack, name: string): Promise<number> {
+  const statistics = (await rpc.call('stats.fetch', ['script:'])) as Record<string, string>;
+  return Number(statistics[`script.${name}`]);
 }

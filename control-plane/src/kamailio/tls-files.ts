@@ -27,7 +27,8 @@ export function renderTlsConfig(tls: NonNullable<Config['sip']['tls']>): string 
  *
  * - `*::name`: at the other end of a connection of ours to any address, for gateways that are names
  * - `listed::address` and `address::name`: the same at this address alone
- * - `peer::carrier` and `carrier::name`: who connects to us as this carrier, with client certificates
+ * - `peer::carrier` and `carrier::name`: who connects to us as this carrier, with client certificates; a
+ *   carrier that has no gateway over TLS and no `tls_name` may bear any name
  */
 export function tlsNames(config: Config): string[] {
   if (config.sip.tls === undefined) return [];
@@ -44,14 +45,15 @@ export function tlsNames(config: Config): string[] {
           .map(parseSipUri)
           .filter(({ transport }) => transport === 'tls')
           .map(({ host }) => host);
+        const callers = tls_name === undefined ? hosts : [tls_name];
         return [
           ...hosts.flatMap((host) => {
             const names = spellings(tls_name ?? host);
             const place = isIP(host) === 0 ? '*' : host;
             return [...(place === '*' ? [] : [`listed::${host}`]), ...names.map((n) => `${place}::${n}`)];
           }),
-          ...(ours && tls_name !== undefined
-            ? [`peer::${name}`, ...spellings(tls_name).map((n) => `${name}::${n}`)]
+          ...(ours && callers.length > 0
+            ? [`peer::${name}`, ...callers.flatMap(spellings).map((n) => `${name}::${n}`)]
             : []),
         ];
       }),
