@@ -27,13 +27,19 @@ export interface Delays {
   ringing: Summary;
 }
 
+/** What the median delays are longer by, in ms. */
+export interface Added {
+  invite: number;
+  ringing: number;
+}
+
 export interface Series {
   name: string;
   /** Calls each way. */
   calls: number;
   ways: Record<Way, Delays>;
   /** What is over the bare Kamailio; for `register`, without Retell's API time. */
-  added: Record<'trunk' | 'register', Delays>;
+  added: Record<'trunk' | 'register', Added>;
   /** Retell's API time: from a request's headers at the server to its whole answer being sent. */
   api: Summary;
   /** Where a registered call's time goes until its INVITE is with the callee, in order. */
@@ -69,10 +75,10 @@ function delaysOf<T extends Sample>(samples: readonly T[], leftOut: (sample: T) 
   };
 }
 
-function over(base: Delays, other: Delays): Delays {
-  const difference = (a: Summary, b: Summary) => ({ median: b.median - a.median, p99: b.p99 - a.p99 });
+/** What the medians differ by. Percentiles at the edge have no such difference: they are of other calls each. */
+function over(base: Delays, other: Delays): Added {
   return {
-    invite: difference(base.invite, other.invite),
-    ringing: difference(base.ringing, other.ringing),
+    invite: other.invite.median - base.invite.median,
+    ringing: other.ringing.median - base.ringing.median,
   };
 }

@@ -5,8 +5,8 @@
 set -eu
 
 node_needed=20.18.1
-packages='kamailio kamailio-extra-modules kamailio-redis-modules kamailio-json-modules kamailio-utils-modules sip-tester redis-server'
-programs='kamailio sipp redis-server flock'
+packages='kamailio kamailio-extra-modules kamailio-redis-modules kamailio-json-modules kamailio-utils-modules kamailio-tls-modules sip-tester redis-server openssl ca-certificates'
+programs='kamailio sipp redis-server openssl flock'
 lock_wait_s=1200  # another setup in this checkout
 apt_lock_wait_s=300  # another apt on this machine
 install_limit_s=900  # one apt-get or npm run
@@ -113,7 +113,7 @@ check_programs() {
     command -v "$program" >/dev/null || absent="$absent $program"
   done
   [ -z "$absent" ] ||
-    fail "this is not Debian or Ubuntu: install$absent yourself (Kamailio with its redis, json and utils modules), then run this again"
+    fail "this is not Debian or Ubuntu: install$absent yourself (Kamailio with its redis, json, utils and tls modules), then run this again"
 }
 
 install_npm_packages() {

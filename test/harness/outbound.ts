@@ -80,7 +80,9 @@ export function invitesOf(peer: SipPeer, { callId }: { callId: string }): SipMes
   return peer.trace
     .filter(({ direction, retransmission }) => direction === 'in' && !retransmission)
     .map(({ message }) => message)
-    .filter((message) => message.method === 'INVITE' && message.kind === 'request' && message.callId === callId);
+    .filter(
+      (message) => message.method === 'INVITE' && message.kind === 'request' && message.callId === callId,
+    );
 }
 
 /** What the timeline says of gateways that did not take the call. */

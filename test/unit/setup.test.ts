@@ -25,8 +25,11 @@ const allPackages = [
   'kamailio-redis-modules',
   'kamailio-json-modules',
   'kamailio-utils-modules',
+  'kamailio-tls-modules',
   'sip-tester',
   'redis-server',
+  'openssl',
+  'ca-certificates',
 ];
 const update = 'apt-get -q -o DPkg::Lock::Timeout=300 update';
 const install = (packages: string[]) =>
@@ -352,11 +355,12 @@ t.test('a system that is not Debian-like is told the programs that it lacks', as
     status: 1,
     stdout: '',
     stderr:
-      'setup: this is not Debian or Ubuntu: install kamailio sipp yourself ' +
-      '(Kamailio with its redis, json and utils modules), then run this again\n',
+      'setup: this is not Debian or Ubuntu: install kamailio sipp openssl yourself ' +
+      '(Kamailio with its redis, json, utils and tls modules), then run this again\n',
   });
   machine.addProgram('kamailio', '');
   machine.addProgram('sipp', '');
+  machine.addProgram('openssl', '');
   t.match(await machine.run(), { status: 0, stderr: '' });
   t.strictSame(machine.calls(), [npmCi, 'tsc']);
 });

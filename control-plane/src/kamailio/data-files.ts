@@ -45,7 +45,7 @@ export function renderDataFiles(config: Config): Map<string, string> {
     ['carriers', renderHtable(carriers(config))],
     ['retell', renderHtable(Object.entries(config.retell.digest ?? {}))],
     ['limits', renderHtable(limits(config))],
-    ['tls_names', renderHtable(tlsNames(config).map((name) => [name, 1]))],
+    ['tls_names', renderHtable(tlsNames(config))],
     ['uacreg', renderTable(UACREG_COLUMNS, registrations(config))],
     ['version', VERSIONS],
     ...(config.sip.tls === undefined ? [] : [['tls.conf', renderTlsConfig(config.sip.tls)] as const]),
