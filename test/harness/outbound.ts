@@ -86,7 +86,7 @@ export function invitesOf(peer: SipPeer, { callId }: { callId: string }): SipMes
 }
 
 /** What the timeline says of gateways that did not take the call. */
-export function failedAttempts(record: { timeline: { type: string }[] }) {
+export function failedAttempts(record: { timeline: { type: string; carrier?: string }[] }) {
   return record.timeline.filter(({ type }) => type === 'attempt_failed');
 }
 

@@ -1,6 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Authority, type Certificate, makeAuthority } from './certificates.js';
 import { startPeer } from './scene.js';
 import type { PeerOptions, SipPeer, TlsOptions } from './sip-peer.js';
@@ -41,4 +43,27 @@ export async function startTlsPeer(
   const { certificate, tls, ...rest } = options;
   const { pem } = certificate ?? (await authority.issue({ name: host, altNames: [`IP:${host}`] }));
   return startPeer(t, { host, transport: 'tls', tls: { ...pem, ca: authority.pem, ...tls }, ...rest });
+}
+
+/**
+ * A certificate of the trusted authority with this subject, in openssl's form (`/CN=name`, `/` for none), and
+ * these extensions alone.
+ *
+ * @throws Error with openssl's own words
+ */
+export async function signCertificate(
+  { directory, authority }: Trust,
+  subject: string,
+  extensions: readonly string[],
+): Promise<Certificate> {
+  const own = await mkdtemp(join(directory, 'signed-'));
+  const files = { certificate: join(own, 'certificate.pem'), key: join(own, 'key.pem') };
+  await promisify(execFile)('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
+    ...['-CA', authority.certificate, '-CAkey', join(dirname(authority.certificate), 'key.pem')],
+    ...['-subj', subject, '-keyout', files.key, '-out', files.certificate],
+    ...extensions.flatMap((extension) => ['-addext', extension]),
+  ]);
+  const [cert, key] = await Promise.all([readFile(files.certificate, 'utf8'), readFile(files.key, 'utf8')]);
+  return { ...files, pem: { cert, key } };
 }

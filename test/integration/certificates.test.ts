@@ -1,10 +1,12 @@
 import t from 'tap';
+import { RoutingTables } from '../../control-plane/src/kamailio/routing-tables.js';
+import { eventually } from '../harness/await.js';
 import { type Certificate, makeAuthority, makeSelfSigned } from '../harness/certificates.js';
-import { answering, outbound, place } from '../harness/legs.js';
+import { answering, hangUp, inbound, outbound, place } from '../harness/legs.js';
 import { noDialogLeft, recordOf, startPeer } from '../harness/scene.js';
 import type { TlsOptions } from '../harness/sip-peer.js';
-import { NUMBER, RETELL_HOST, startStack } from '../harness/stack.js';
-import { makeTrust, PROXY_NAME, startTlsPeer } from '../harness/tls-scene.js';
+import { CARRIER_HOST, NUMBER, RETELL_HOST, startStack } from '../harness/stack.js';
+import { makeTrust, PROXY_NAME, signCertificate, startTlsPeer } from '../harness/tls-scene.js';
 
 /** The name that the peers of these tests have to bear. */
 const NAME = 'gw.example.com';
@@ -32,7 +34,15 @@ const RIGHT: Record<string, Certificate> = {
     name: 'any',
     altNames: dns('a.example.org', 'b.example.org', NAME),
   }),
+  'name after addresses and URIs': await trust.authority.issue({
+    name: 'any',
+    altNames: ['IP:192.0.2.1', 'IP:2001:db8::1', 'URI:sip:example.org', ...dns('a.example.org', NAME)],
+  }),
+  'name in capitals': await trust.authority.issue({ name: 'any', altNames: dns(NAME.toUpperCase()) }),
+  'no subject': await signCertificate(trust, '/', [`subjectAltName=critical,DNS:${NAME}`]),
 };
+/** A list of one name, as an extension holds it, where it does not belong. */
+const PLANTED = `06:03:55:1d:11:04:12:30:10:82:0e:${Buffer.from(NAME).toString('hex')}`;
 /** Refused while TLS connects. */
 const UNTRUSTED: Record<string, Certificate> = {
   expired: await trust.authority.issue({ name: NAME, expired: true }),
@@ -51,6 +61,13 @@ const MISNAMED: Record<string, Certificate> = {
     name: '*.gw.example.com',
     altNames: ['DNS:*.gw.example.com', 'DNS:*.com'],
   }),
+  'wrong name without subject': await signCertificate(trust, '/', [
+    'subjectAltName=critical,DNS:other.example.com',
+  ]),
+  'name elsewhere in the certificate': await signCertificate(trust, '/CN=other.example.com', [
+    `1.2.3.4=DER:${PLANTED}`,
+    'subjectAltName=DNS:other.example.com,DNS:another.example.com',
+  ]),
 };
 
 /** A carrier with an address and a destination of its own, whose gateway shows the certificate. */
@@ -132,4 +149,76 @@ t.test('certificates of gateways', async (t) => {
   await Promise.all([...refusals, failover]);
   for (const { peer } of [...untrusted, old]) t.equal(peer.count('INVITE'), 0);
   await noDialogLeft(stack);
+});
+
+t.test('OPTIONS take a gateway with a wrong name out', async (t) => {
+  const certificate = await trust.authority.issue({ name: 'other.example.com' });
+  const wrong = await startTlsPeer(t, trust, RETELL_HOST, { certificate });
+  const right = await startTlsPeer(t, trust, RETELL_HOST);
+  const stack = await startStack(t, {
+    tls: trust.section,
+    gateways: [{ uri: wrong.uri() }, { uri: right.uri() }],
+    controlPlane: 'none',
+  });
+  const tables = new RoutingTables(stack.rpc);
+  await eventually('the verdict on both gateways', async () => {
+    const states = new Map((await tables.gateways()).map(({ uri, state }) => [uri, state]));
+    return states.get(right.uri()) === 'active' && states.get(wrong.uri()) === 'trying';
+  });
+});
+
+t.test('a fallback over TLS takes the call', async (t) => {
+  const [carrier, fallback] = [
+    await startPeer(t, { host: CARRIER_HOST }),
+    await startTlsPeer(t, trust, '127.0.0.60'),
+  ];
+  const retell = await startPeer(t, { host: RETELL_HOST });
+  retell.onInvite = (call) => call.refuse(503);
+  const stack = await startStack(t, {
+    tls: trust.section,
+    gateways: [{ uri: retell.uri() }],
+    config: { numbers: [{ number: NUMBER, fallback: fallback.uri('+14155550199') }] },
+  });
+  const legs = await inbound(stack, carrier, fallback);
+  t.match(legs.callee.message.requestUri, 'sip:+14155550199@');
+  await hangUp(t, stack, legs);
+});
+
+t.test('certificates of callers', async (t) => {
+  t.jobs = 20;
+  const retell = await startPeer(t, { host: RETELL_HOST });
+  const right = await startCarriers(RIGHT, 70);
+  const untrusted = await startCarriers(UNTRUSTED, 80);
+  const misnamed = await startCarriers(MISNAMED, 90);
+  const [none] = await startCarriers({ none: good }, 100, { asClient: false });
+  const [old] = await startCarriers({ 'TLS 1.1': good }, 101, { maxVersion: 'TLSv1.1' });
+  if (!none || !old) throw new Error('no carrier');
+  const all = [...right, ...untrusted, ...misnamed, none, old];
+  const stack = await startStack(t, {
+    tls: { ...trust.section, require_client_certificate: true },
+    gateways: [{ uri: retell.uri() }],
+    config: { carriers: all.map(({ keys }) => keys) },
+  });
+  answering(retell);
+
+  for (const { what, peer } of right) {
+    t.test(`${what}: the call passes`, { buffered: true }, async (t) => {
+      const caller = place(stack, peer, { to: NUMBER });
+      await caller.answered();
+      t.match(peer.peerCertificates, [{ role: 'client', subject: `CN=${PROXY_NAME}`, authorized: true }]);
+      t.equal((await caller.bye()).status, 200);
+    });
+  }
+  for (const { what, peer } of misnamed) {
+    t.test(`${what}: the caller gets 403`, { buffered: true }, async (t) => {
+      t.equal((await place(stack, peer, { to: NUMBER }).finalResponse()).status, 403);
+    });
+  }
+  for (const { what, peer } of [...untrusted, none, old]) {
+    t.test(`${what}: no connection`, { buffered: true }, async (t) => {
+      const caller = place(stack, peer, { to: NUMBER });
+      t.match(await peer.nextTlsError(), { role: 'client', code: /ALERT/ });
+      t.equal((await caller.finalResponse()).status, 503);
+    });
+  }
 });

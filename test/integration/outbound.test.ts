@@ -1,40 +1,18 @@
 import t from 'tap';
 import { freePort } from '../../control-plane/src/cli/ports.js';
 import {
-  DESTINATION,
-  dialOut,
-  noDialogLeft,
-  recordOf,
-  type Scene,
-  startPeer,
-  startScene,
-} from '../harness/scene.js';
-import type { SipPeer } from '../harness/sip-peer.js';
-import { CARRIER_HOST, type ConfigSections, NUMBER, type TestLike } from '../harness/stack.js';
-
-type CarrierKeys = Record<string, unknown>;
-
-/** A carrier with one gateway. */
-function carrier(name: string, network: string, uri: string, keys: CarrierKeys = {}): CarrierKeys {
-  return { name, networks: [network], gateways: [{ uri }], prefixes: ['+1'], probe: false, ...keys };
-}
-
-/** A scene whose one carrier takes calls to +1. */
-async function oneCarrier(t: TestLike, keys: CarrierKeys = {}, config: ConfigSections = {}): Promise<Scene> {
-  return startScene(t, {
-    config: ({ carrier: peer }) => ({
-      carriers: [carrier('acme', CARRIER_HOST, `sip:${peer.host}:${peer.port}`, keys)],
-      ...config,
-    }),
-  });
-}
-
-function answering(peer: SipPeer): void {
-  peer.onInvite = async (call) => {
-    call.ring();
-    call.answer();
-  };
-}
+  answering,
+  carrierAt,
+  counter,
+  failedAttempts,
+  gatewayOf,
+  invitesOf,
+  oneCarrier,
+  refusing,
+} from '../harness/outbound.js';
+import { DESTINATION, dialOut, noDialogLeft, recordOf, startPeer, startScene } from '../harness/scene.js';
+import type { IncomingCall } from '../harness/sip-peer.js';
+import { CARRIER_HOST, NUMBER } from '../harness/stack.js';
 
 t.test('a call from Retell reaches the carrier, both ways work and the record says so', async (t) => {
   const scene = await oneCarrier(t);
@@ -53,8 +31,8 @@ t.test('a call from Retell reaches the carrier, both ways work and the record sa
   const record = await recordOf(scene.stack, caller.callId, 'answered');
   t.match(record, {
     direction: 'outbound',
-    carrier: 'acme',
-    gateway: `sip:${scene.carrier.host}:${scene.carrier.port}`,
+    carrier: 'first',
+    gateway: gatewayOf(scene.carrier),
     number: NUMBER,
     from: NUMBER,
     to: DESTINATION,
@@ -68,22 +46,20 @@ t.test(
   'three carriers: one refuses TCP, one answers 503, the third wants credentials and takes the call',
   async (t) => {
     const second = await startPeer(t, { host: '127.0.0.4' });
-    second.onInvite = (call) => call.refuse(503);
+    refusing(second, 503);
     const third = await startPeer(t, {
       host: '127.0.0.5',
       behaviour: { digest: { realm: 'acme', username: 'us', password: 'secret', status: 407 } },
     });
     answering(third);
-    const closed = await freePort(CARRIER_HOST);
+    const unreachable = `sip:${CARRIER_HOST}:${await freePort(CARRIER_HOST)};transport=tcp`;
     const scene = await startScene(t, {
       config: {
         carriers: [
-          carrier('first', CARRIER_HOST, `sip:${CARRIER_HOST}:${closed};transport=tcp`),
-          carrier('second', second.host, `sip:${second.host}:${second.port}`, {
-            gateways: [{ uri: `sip:${second.host}:${second.port}`, priority: 2 }],
-          }),
-          carrier('third', third.host, '', {
-            gateways: [{ uri: `sip:${third.host}:${third.port}`, priority: 3 }],
+          carrierAt('first', { host: CARRIER_HOST, port: 0 }, { gateways: [{ uri: unreachable }] }),
+          carrierAt('second', second, { priority: 2 }),
+          carrierAt('third', third, {
+            priority: 3,
             digest: { username: 'us', password: 'secret' },
             number_format: 'digits',
             caller_id: { user: 'account', host: 'acme.example.com' },
@@ -96,16 +72,11 @@ t.test(
     await caller.answered();
     const record = await recordOf(scene.stack, caller.callId, 'answered');
     t.equal(record.carrier, 'third');
-    t.match(
-      record.timeline.filter((entry: { type: string }) => entry.type === 'attempt_failed'),
-      [
-        { carrier: 'first', status: 477 },
-        { carrier: 'second', status: 503 },
-      ],
-    );
-    const invites = third.trace
-      .map(({ message }) => message)
-      .filter(({ method, status }) => method === 'INVITE' && status === 0);
+    t.match(failedAttempts(record), [
+      { carrier: 'first', gateway: unreachable, status: 477 },
+      { carrier: 'second', gateway: gatewayOf(second), status: 503 },
+    ]);
+    const invites = invitesOf(third, caller);
     t.equal(invites.length, 2);
     const invite = invites[1];
     t.match(invite?.requestUri, `sip:${DESTINATION.slice(1)}@${third.host}:${third.port}`);
@@ -121,3 +92,50 @@ t.test(
     await noDialogLeft(scene.stack);
   },
 );
+
+t.test('numbers of Retell without + are the same numbers', async (t) => {
+  const scene = await oneCarrier(t);
+  answering(scene.carrier);
+  const caller = dialOut(scene, { from: NUMBER.slice(1), to: DESTINATION.slice(1) });
+  await caller.answered();
+  const [invite] = invitesOf(scene.carrier, caller);
+  t.match(invite?.requestUri, `sip:${DESTINATION}@`);
+  t.match(invite?.get('from'), `sip:${NUMBER}@`);
+  t.match(await recordOf(scene.stack, caller.callId, 'answered'), {
+    number: NUMBER,
+    to: DESTINATION.slice(1),
+  });
+  t.equal((await caller.bye()).status, 200);
+});
+
+t.test('an INVITE that was forked on its way here is one call', async (t) => {
+  const scene = await oneCarrier(t);
+  let ringing: IncomingCall | undefined;
+  scene.carrier.onInvite = (call) => {
+    ringing = call;
+    call.ring();
+  };
+  const caller = dialOut(scene);
+  await caller.response(180);
+  t.equal((await caller.fork().finalResponse()).status, 482);
+  caller.retransmit();
+  ringing?.answer();
+  await caller.answered();
+  t.equal((await caller.fork().finalResponse()).status, 482, 'also once it is answered');
+  t.equal(invitesOf(scene.carrier, caller).length, 1);
+  t.equal(await counter(scene.stack, 'refused_merged'), 2);
+  t.equal((await caller.bye()).status, 200);
+
+  answering(scene.carrier);
+  const again = scene.retell.invite({
+    to: caller.message.requestUri,
+    via: scene.stack.sip,
+    callId: caller.callId,
+    cseq: 9,
+    headers: [['From', caller.message.get('from') ?? '']],
+  });
+  await again.answered();
+  t.equal(invitesOf(scene.carrier, caller).length, 2, 'after its end the same Call-ID may call again');
+  t.equal((await again.bye()).status, 200);
+  await noDialogLeft(scene.stack);
+});

@@ -16,11 +16,13 @@ const LegSchema = Type.Enum(['carrier', 'retell']);
 
 export const CallSchema = Type.Object(
   {
-    id: Type.String({ description: 'Our id of the call; Retell gets it as X-Call-Ref' }),
+    id: Type.String({ description: 'Our id of the call; Retell gets it as X-Call-Ref with inbound calls' }),
     state: CallStateSchema,
     direction: DirectionSchema,
-    carrier: Text('Name of the carrier'),
-    gateway: Text('SIP URI of the gateway that took the call'),
+    carrier: Text(
+      'Name of the carrier; for an outbound call the one that answered, or the last that was tried',
+    ),
+    gateway: Text('SIP URI of the gateway that took the call, or of the last that was tried'),
     node: Type.String({ description: 'Kamailio node that carries the call' }),
     number: Text(
       'The configured number: dialled for an inbound call, the caller for an outbound one; null where it is none of ours',
@@ -28,10 +30,10 @@ export const CallSchema = Type.Object(
     from: Text("The caller's number, as it was sent"),
     to: Text('The dialled number, as it was sent'),
     sip_call_id: Text('SIP Call-ID, the same on both legs'),
-    retell_call_id: Text("Retell's id of the call; null until Retell has told it"),
-    agent_id: Text("Retell's id of the agent, where the call was registered or the inbound webhook told it"),
+    retell_call_id: Text("Retell's id of the call; null for outbound calls, and until Retell has told it"),
+    agent_id: Text("Retell's id of the agent, where the call was registered or the inbound webhook named it"),
     created_at: Time('When the INVITE came'),
-    ringing_at: Time('When the first 18x came'),
+    ringing_at: Time('When the first provisional response above 100 came'),
     answered_at: Time('When the 200 came'),
     ended_at: Time('When the call ended'),
     ended_by: Type.Union(
