@@ -62,5 +62,5 @@ function cells({ median, p99 }: Summary): string {
 function verdict(way: keyof typeof BUDGET_MS, { ringing }: Added): string {
   const budget = BUDGET_MS[way];
   const met = ringing < budget ? 'met' : 'MISSED';
-  return `Budget of \`${way}\`: median under ${budget} ms, measured ${ringing.toFixed(2)} ms at the 180: ${met}.`;
+  return `- Budget of \`${way}\`: median under ${budget} ms, measured ${ringing.toFixed(2)} ms at the 180: ${met}.`;
 }

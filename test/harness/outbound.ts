@@ -2,8 +2,8 @@ import { type Scene, type SceneOptions, startPeer, startScene } from './scene.js
 import type { SipMessage, SipPeer } from './sip-peer.js';
 import { CARRIER_HOST, type ConfigSections, type Stack, type TestLike } from './stack.js';
 
-/** Keys of a carrier in a configuration. */
-export type CarrierKeys = Record<string, unknown>;
+/** Keys of a carrier in a configuration; `priority` is that of its one gateway. */
+export type CarrierKeys = Record<string, unknown> & { priority?: number };
 
 /** A scene with two carriers for outbound calls; `carrier` is the first. */
 export interface TwoCarriers extends Scene {
@@ -26,8 +26,8 @@ export function gatewayOf({ host, port }: { host: string; port: number }): strin
 export function carrierAt(
   name: string,
   peer: { host: string; port: number },
-  { priority = 1, ...keys }: CarrierKeys & { priority?: number } = {},
-): CarrierKeys {
+  { priority = 1, ...keys }: CarrierKeys = {},
+): Record<string, unknown> {
   return {
     name,
     networks: [peer.host],

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { freePort } from '../../control-plane/src/cli/ports.js';
 import { failedAttempts, gatewayOf, refusing, type TwoCarriers, twoCarriers } from '../harness/outbound.js';
-import { dialOut, noDialogLeft, recordOf, type Scene } from '../harness/scene.js';
+import { dialOut, noDialogLeft, recordOf, type Scene, startPeer } from '../harness/scene.js';
 import type { IncomingCall } from '../harness/sip-peer.js';
 import { CARRIER_HOST } from '../harness/stack.js';
 
@@ -53,19 +53,15 @@ t.test("a callee's answer, or a refusal after ringing, reaches Retell and nobody
   await noDialogLeft(scene.stack);
 });
 
-t.test(
-  'a refusal before ringing, a server error without media and silence go to the next carrier',
-  async (t) => {
-    const scene = await twoCarriers(t);
-    for (const status of [302, 401, 403, 404, 407, 408, 480, 488, 500, 503, 504]) {
-      await t.test(`${status}`, (t) => passesOn(t, scene, (call) => call.refuse(status), status));
-    }
-    const rings = ringsFirst(scene, (call) => call.ring(), 503);
-    await t.test('503 after 180', (t) => passesOn(t, scene, rings, 503));
-    await t.test('silence', (t) => passesOn(t, scene, () => {}, 408));
-    await noDialogLeft(scene.stack);
-  },
-);
+t.test('a refusal before ringing, and a server error without media, go to the next carrier', async (t) => {
+  const scene = await twoCarriers(t);
+  for (const status of [302, 401, 403, 404, 407, 408, 480, 488, 500, 503, 504]) {
+    await t.test(`${status}`, (t) => passesOn(t, scene, (call) => call.refuse(status), status));
+  }
+  const rings = ringsFirst(scene, (call) => call.ring(), 503);
+  await t.test('503 after 180', (t) => passesOn(t, scene, rings, 503));
+  await noDialogLeft(scene.stack);
+});
 
 t.test('a carrier that refuses the TCP connection is passed over', async (t) => {
   const uri = `sip:${CARRIER_HOST}:${await freePort(CARRIER_HOST)};transport=tcp`;
@@ -139,16 +135,36 @@ t.test('a CANCEL ends the call with 487 and nobody else rings', async (t) => {
   await noDialogLeft(scene.stack);
 });
 
-t.test('a carrier that was passed over and rings all the same is told to stop', async (t) => {
-  const scene = await twoCarriers(t);
-  let late: IncomingCall | undefined;
-  scene.carrier.onInvite = (call) => {
-    late = call;
-  };
+t.test('a refusal before ringing goes to the next gateway even where another one has rung', async (t) => {
+  const refuses = await startPeer(t, { host: CARRIER_HOST });
+  refusing(refuses, 404);
+  const rings = await startPeer(t, { host: CARRIER_HOST });
+  const gateways = [rings, refuses].map((peer, i) => ({ uri: gatewayOf(peer), priority: i + 1 }));
+  const scene = await twoCarriers(t, { first: { gateways }, second: { priority: 3 } });
+  rings.onInvite = ringsFirst(scene, (call) => call.ring(), 503);
   const caller = dialOut(scene);
   await caller.answered();
-  late?.ring();
-  await late?.canceled;
+  const record = await recordOf(scene.stack, caller.callId, 'answered');
+  t.match(failedAttempts(record), [{ status: 503 }, { status: 404 }]);
   t.equal((await caller.bye()).status, 200);
-  await noDialogLeft(scene.stack);
 });
+
+t.test(
+  'a carrier that says nothing is passed over, and told to stop when it rings all the same',
+  async (t) => {
+    const scene = await twoCarriers(t);
+    let late: IncomingCall | undefined;
+    scene.carrier.onInvite = (call) => {
+      late = call;
+    };
+    const caller = dialOut(scene);
+    await caller.answered();
+    const record = await recordOf(scene.stack, caller.callId, 'answered');
+    t.equal(record.carrier, 'second');
+    t.match(failedAttempts(record), [{ carrier: 'first', status: 408 }]);
+    late?.ring();
+    await late?.canceled;
+    t.equal((await caller.bye()).status, 200);
+    await noDialogLeft(scene.stack);
+  },
+);

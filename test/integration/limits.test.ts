@@ -1,0 +1,36 @@
+import t from 'tap';
+import { dial, noDialogLeft, startScene } from '../harness/scene.js';
+import { eventually } from '../harness/await.js';
+import { CARRIER_HOST } from '../harness/stack.js';
+t.test('explore', async (t) => {
+  const scene = await startScene(t, { config: { carriers: [{ name: 'acme', networks: [CARRIER_HOST], gateways: [{ uri: 'sip:127.0.0.2:9' }], probe: false, limits: { concurrent_calls: 5 } }] } });
+  const size = async () => await scene.stack.rpc.call('dlg.profile_get_size', ['carrier', 'acme']);
+  const settle = async (what: string) => { const a = Date.now(); await eventually('0', async () => (await size()) === 0); console.error(what, Date.now() - a, 'ms'); };
+  const burst = async (n: number) => {
+    const a = Date.now();
+    const calls = Array.from({ length: n }, () => dial(scene));
+    const rs = await Promise.all(calls.map(async (c) => ({ c, r: await c.finalResponse() })));
+    console.error('burst', Date.now() - a, rs.filter(({ r }) => r.status === 200).length, rs.filter(({ r }) => r.status === 503).length);
+    const up = rs.filter(({ r }) => r.status === 200).map(({ c }) => c);
+    await Promise.all(up.map((c) => c.answered()));
+    return up;
+  };
+  scene.retell.onInvite = (call) => call.answer();
+  let up = await burst(50);
+  await Promise.all(up.map((c) => c.bye()));
+  await settle('bye');
+  up = await burst(50);
+  for (const c of up) console.error((await scene.stack.api.post(`/v1/calls/sip:${c.callId}/hangup`)).body.outcome);
+  await settle('api');
+  scene.retell.onInvite = (call) => call.ring();
+  const ringing = Array.from({ length: 50 }, () => dial(scene));
+  await eventually('5 ringing', () => scene.carrier.count(180) === 5);
+  await Promise.all(ringing.map((c) => c.cancel().catch(() => {})));
+  await Promise.all(ringing.map((c) => c.finalResponse()));
+  await settle('cancel');
+  scene.retell.onInvite = (call) => call.refuse(486);
+  const rs = await Promise.all(Array.from({ length: 50 }, () => dial(scene)).map((c) => c.finalResponse()));
+  console.error(rs.filter((r) => r.status === 486).length);
+  await settle('486');
+  await noDialogLeft(scene.stack);
+});
