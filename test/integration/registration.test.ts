@@ -20,7 +20,7 @@ function carrier(
     networks: [peer.host],
     gateways: [{ uri: peer.uri() }],
     probe: false,
-    digest: US,
+    digest: { ...US },
     register: { registrar: peer.uri(), expires_s: 60, ...register },
   };
 }
