@@ -141,3 +141,13 @@ t.test('an INVITE that comes over a second branch gets 482 and registers nothing
   t.equal(asked(scene, REGISTER).length, 1);
   t.equal(scene.retell.count('INVITE'), 1);
 });
+
+t.test("Retell's id stays hidden when Kamailio has lost the call's dialog", async (t) => {
+  const scene = await startRegisterScene(t);
+  const { caller, callee } = await connected(scene, dial(scene));
+  await scene.stack.parts.kamailio.kill();
+  await scene.stack.parts.kamailio.start();
+  t.equal((await callee.bye()).status, 200);
+  t.equal(await caller.ended, 'remote');
+  t.same(toldOf(scene, callee), []);
+});
