@@ -170,10 +170,10 @@ for (const transport of ['udp', 'tcp'] as const) {
     await out.answered();
     await incoming.acked;
     const sent = () =>
-      callee.count(({ method, status }) => method === 'INVITE' && status === 200, {
-        direction: 'out',
-        withRetransmissions: true,
-      });
+      callee.trace.filter(
+        ({ direction, message }) =>
+          direction === 'out' && message.method === 'INVITE' && message.status === 200,
+      ).length;
     const sentByAck = sent();
     await out.request('INFO');
     await out.request('INFO');
