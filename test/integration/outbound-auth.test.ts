@@ -74,8 +74,14 @@ t.test('an INVITE of Retell has to prove that it knows the password', async (t) 
     await first.answered();
     const seen: Header = ['Proxy-Authorization', first.message.get('proxy-authorization') ?? ''];
     const replay = dialOut(scene, { headers: [[...seen]] });
-    t.equal((await replay.finalResponse()).status, 407);
+    const challenge = await replay.finalResponse();
+    t.equal(challenge.status, 407);
+    t.match(challenge.get('proxy-authenticate'), 'stale=true');
     t.equal(invitesOf(scene.carrier, replay).length, 0);
+    // Whoever does know the password answers the new challenge.
+    const again = dialOut(scene, { headers: [[...seen]], digest: RETELL });
+    await again.answered();
+    t.equal((await again.bye()).status, 200);
     t.equal((await first.bye()).status, 200);
   });
 
