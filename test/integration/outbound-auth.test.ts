@@ -48,7 +48,10 @@ t.test('an INVITE of Retell has to prove that it knows the password', async (t) 
   await t.test('requests in the dialog are not challenged, and the API ends the call', async (t) => {
     const caller = dialOut(scene, { digest: RETELL });
     await caller.answered();
-    t.equal((await caller.request('INFO')).status, 200);
+    const proof = caller.message.get('proxy-authorization') ?? '';
+    const info = await caller.request('INFO', { headers: [['Proxy-Authorization', proof]] });
+    t.equal(info.status, 200);
+    t.equal((await scene.carrier.next('INFO')).get('proxy-authorization'), undefined);
     t.equal((await caller.request('INVITE', { body: caller.message.body })).status, 200);
     const { id } = await recordOf(scene.stack, caller.callId, 'answered');
     const hangup = await scene.stack.api.post(`/v1/calls/${id}/hangup`);
