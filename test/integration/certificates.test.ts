@@ -122,7 +122,7 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
   }
 
   // Each takes as long as a gateway may be silent.
-  const refusals = [...untrusted, ...misnamed, old].map(({ what, peer, to, keys }) =>
+  const refused = ({ what, peer, to, keys }: (typeof right)[number]) =>
     t.test(`${what}: the caller gets 503 and the record names the gateway`, { buffered: true }, async (t) => {
       answering(peer);
       const caller = place(stack, retell, { to, from: NUMBER });
@@ -132,8 +132,7 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
         record.timeline.filter(({ type }: { type: string }) => type === 'attempt_failed'),
         [{ carrier: keys.name, gateway: peer.uri(), status: 408 }],
       );
-    }),
-  );
+    });
   const failover = t.test('the next gateway takes the call', { buffered: true }, async (t) => {
     answering(failing.peer);
     const caller = place(stack, retell, { to: failing.to, from: NUMBER });
@@ -146,7 +145,9 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
     );
     t.equal((await caller.bye()).status, 200);
   });
-  await Promise.all([...refusals, failover]);
+  await Promise.all([...misnamed.map(refused), failover]);
+  // In Kamailio 5 a handshake that fails may break another connection: these come last.
+  await Promise.all([...untrusted, old].map(refused));
   for (const { peer } of [...untrusted, old]) t.equal(peer.count('INVITE'), 0);
   await noDialogLeft(stack);
 });
@@ -187,7 +188,6 @@ t.test('a fallback over TLS takes the call', { buffered: true }, async (t) => {
 });
 
 t.test('certificates of callers', { buffered: true }, async (t) => {
-  t.jobs = 20;
   const retell = await startPeer(t, { host: RETELL_HOST });
   const right = await startCarriers(RIGHT, 70);
   const untrusted = await startCarriers(UNTRUSTED, 80);
@@ -204,7 +204,7 @@ t.test('certificates of callers', { buffered: true }, async (t) => {
   answering(retell);
 
   for (const { what, peer } of right) {
-    t.test(`${what}: the call passes`, { buffered: true }, async (t) => {
+    await t.test(`${what}: the call passes`, async (t) => {
       const caller = place(stack, peer, { to: NUMBER });
       await caller.answered();
       t.match(peer.peerCertificates, [{ role: 'client', subject: `CN=${PROXY_NAME}`, authorized: true }]);
@@ -212,12 +212,12 @@ t.test('certificates of callers', { buffered: true }, async (t) => {
     });
   }
   for (const { what, peer } of misnamed) {
-    t.test(`${what}: the caller gets 403`, { buffered: true }, async (t) => {
+    await t.test(`${what}: the caller gets 403`, async (t) => {
       t.equal((await place(stack, peer, { to: NUMBER }).finalResponse()).status, 403);
     });
   }
   for (const { what, peer } of [...untrusted, none, old]) {
-    t.test(`${what}: no connection`, { buffered: true }, async (t) => {
+    await t.test(`${what}: no connection`, async (t) => {
       const caller = place(stack, peer, { to: NUMBER });
       t.match(await peer.nextTlsError(), { role: 'client', code: /ALERT/ });
       t.equal((await caller.finalResponse()).status, 503);
