@@ -16,6 +16,16 @@ const KEYED: Readonly<Record<string, keyof CallObject>> = {
   dynamic_variables: 'retell_llm_dynamic_variables',
 };
 
+/** The states that can be asked for: `registered` is none of them. */
+const STATUSES: ReadonlySet<unknown> = new Set(['not_connected', 'ongoing', 'ended', 'error']);
+
+/** @throws Error for a state that Retell does not filter by */
+export function checkCriteria({ call_status }: FilterCriteria): void {
+  const asked = (call_status as Condition | undefined)?.value ?? [];
+  const unknown = (asked as unknown[]).filter((status) => !STATUSES.has(status));
+  if (unknown.length > 0) throw new Error(`call_status cannot be ${unknown.join(', ')}`);
+}
+
 /**
  * Whether a call fulfils all criteria.
  * @throws Error for an operator that Retell does not know.

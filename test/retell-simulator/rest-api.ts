@@ -2,7 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { pause } from './behaviour.js';
-import { matchesCriteria } from './call-filter.js';
+import { checkCriteria, matchesCriteria } from './call-filter.js';
 import type { CallEntry, CallObject, NewCall } from './calls.js';
 import type { RetellSimulator } from './simulator.js';
 
@@ -130,18 +130,20 @@ export async function restApi(root: FastifyInstance, { simulator }: { simulator:
     { schema: { body: ListBody }, config: { endpoint: 'list-calls' } },
     async (request) => {
       const { filter_criteria = {}, limit = DEFAULT_LIMIT, pagination_key, skip = 0 } = request.body;
-      const found = sorted(
+      const all = sorted(
         calls.all().map((entry) => entry.call),
         request.body.sort_order ?? 'descending',
-      ).filter((call) => accepts(call, filter_criteria));
-      const after = pagination_key ? found.findIndex((call) => call.call_id === pagination_key) + 1 : 0;
-      const items = found.slice(after + skip, after + skip + limit);
+      );
+      // The call that the page before ended with may not fulfil the criteria any more.
+      const after = pagination_key ? all.findIndex((call) => call.call_id === pagination_key) + 1 : 0;
+      const rest = accepted(all.slice(after), filter_criteria).slice(skip);
+      const items = rest.slice(0, limit);
       const last = items.at(-1)?.call_id;
       return {
-        has_more: found.length > after + skip + limit,
+        has_more: rest.length > limit,
         items: items.map(({ transcript, transcript_object, ...item }) => item),
         ...(last === undefined ? {} : { pagination_key: last }),
-        ...(request.body.include_total ? { total: found.length } : {}),
+        ...(request.body.include_total ? { total: accepted(all, filter_criteria).length } : {}),
       };
     },
   );
@@ -239,9 +241,10 @@ function sorted(calls: CallObject[], order: 'ascending' | 'descending'): CallObj
   return calls.sort((a, b) => sign * ((a.start_timestamp ?? 0) - (b.start_timestamp ?? 0)));
 }
 
-function accepts(call: CallObject, criteria: Record<string, unknown>): boolean {
+function accepted(calls: CallObject[], criteria: Record<string, unknown>): CallObject[] {
   try {
-    return matchesCriteria(call, criteria);
+    checkCriteria(criteria);
+    return calls.filter((call) => matchesCriteria(call, criteria));
   } catch (error) {
     throw new RetellError(400, error instanceof Error ? error.message : 'bad filter');
   }

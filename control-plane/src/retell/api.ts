@@ -1,11 +1,19 @@
 import Retell from 'retell-sdk';
 import { Agent, fetch, type RequestInit } from 'undici';
 import type { Config } from '../config/schema.js';
+import { isRetellCallId, type RetellCall, readRetellCall } from './call-object.js';
 import { RetellError, type RetellErrorCode } from './errors.js';
+
+export { callRefOf, type RetellCall } from './call-object.js';
 
 export type RegisterParams = Retell.CallRegisterPhoneCallParams;
 export type Concurrency = Retell.ConcurrencyRetrieveResponse;
-export type RetellEndpoint = 'register-phone-call' | 'stop-call' | 'get-concurrency';
+export type RetellEndpoint =
+  | 'register-phone-call'
+  | 'stop-call'
+  | 'get-call'
+  | 'list-calls'
+  | 'get-concurrency';
 
 export interface RetellApiOptions {
   /** The configuration in force: its key and address are looked at for each request. */
@@ -40,8 +48,11 @@ const CONNECT_TIMEOUT_MS = 3000;
  * balancers close theirs, and over the pause between two looks at the concurrency, which so keep one warm.
  */
 const KEEP_ALIVE_MS = 30_000;
-/** A call id becomes the user part of a SIP URI: nothing else may come with it. */
-const CALL_ID = /^[\w-]{1,128}$/;
+/** Calls in one page of a list, and how many pages are asked for. */
+const PAGE_LENGTH = 1000;
+const MAX_PAGES = 10;
+/** Whoever gets so many ongoing calls may not have got all of them. */
+export const MAX_LISTED_CALLS = PAGE_LENGTH * MAX_PAGES;
 /** How much of Retell's own message an error keeps, in characters. */
 const MESSAGE_LENGTH = 200;
 
@@ -75,7 +86,7 @@ export class RetellApi {
         options,
       );
       const callId = answer?.call_id;
-      if (typeof callId !== 'string' || !CALL_ID.test(callId)) {
+      if (!isRetellCallId(callId)) {
         throw new RetellError('protocol', 'register-phone-call', 'an answer without a usable call id');
       }
       return { callId };
@@ -85,6 +96,64 @@ export class RetellApi {
   /** Stops a call at Retell's side. @throws RetellError; `refused` with 400 or 422 where it is not ongoing */
   async stopCall(callId: string, limits: RequestLimits = {}): Promise<void> {
     await this.#request('stop-call', limits, (client, options) => client.call.stop(callId, options));
+  }
+
+  /** What Retell knows of a call. @throws RetellError; `refused` with 404 or 422 where it knows none */
+  async getCall(callId: string, limits: RequestLimits = {}): Promise<RetellCall> {
+    return this.#request('get-call', limits, async (client, options) => {
+      const call = readRetellCall(await client.call.retrieve(callId, options));
+      if (call?.call_id !== callId) {
+        throw new RetellError('protocol', 'get-call', 'an answer that is not the call asked for');
+      }
+      return call;
+    });
+  }
+
+  /**
+   * The phone calls that Retell counts as ongoing, the oldest first, each once; at most
+   * {@link MAX_LISTED_CALLS}. Calls that are registered and not connected yet are not among them.
+   *
+   * @param limits of each of the requests
+   * @throws RetellError
+   */
+  async listOngoingCalls(limits: RequestLimits = {}): Promise<RetellCall[]> {
+    const calls = new Map<string, RetellCall>();
+    let place: string | undefined;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const { items, next } = await this.#ongoingAfter(place, limits);
+      for (const call of items) calls.set(call.call_id, call);
+      if (next === undefined || next === place) break;
+      place = next;
+    }
+    return [...calls.values()];
+  }
+
+  /** One page, and where the next one starts. */
+  async #ongoingAfter(place: string | undefined, limits: RequestLimits) {
+    return this.#request('list-calls', limits, async (client, options) => {
+      const answer: unknown = await client.call.list(
+        {
+          filter_criteria: {
+            call_status: { type: 'enum', op: 'in', value: ['ongoing'] },
+            call_type: { type: 'enum', op: 'in', value: ['phone_call'] },
+          },
+          limit: PAGE_LENGTH,
+          // New calls come at the end, where they move no page.
+          sort_order: 'ascending',
+          ...(place === undefined ? {} : { pagination_key: place }),
+        },
+        options,
+      );
+      const { items, has_more, pagination_key } = (answer ?? {}) as Record<string, unknown>;
+      if (!Array.isArray(items)) {
+        throw new RetellError('protocol', 'list-calls', 'an answer without a list of calls');
+      }
+      return {
+        // What has no id can be compared with nothing.
+        items: items.flatMap((item) => readRetellCall(item) ?? []),
+        next: has_more === true && typeof pagination_key === 'string' ? pagination_key : undefined,
+      };
+    });
   }
 
   /** How many calls Retell has for us and how many it takes. Every field may be missing. @throws RetellError */

@@ -1,3 +1,4 @@
+import { callRefOfHeaders, textOf } from './call-object.js';
 import { metadataOf, type NumberSettings } from './number-settings.js';
 
 /** What Retell asks before it answers a call to an imported number (retell.md 5.4), as far as we use it. */
@@ -26,11 +27,6 @@ export interface InboundAnswer {
 /** How a webhook was answered, for the record and the metrics. */
 export type InboundOutcome = 'rejected' | 'accepted' | 'unknown_number';
 
-/** Names under which the header of our id arrives: Retell's documents disagree on the prefix (retell.md 1.7). */
-const CALL_REF_NAMES = new Set(['x-call-ref', 'call-ref']);
-/** The header may be a stranger's, who dials Retell past us: only what looks like an id of ours is one. */
-const CALL_REF = /^[\w-]{1,64}$/;
-
 /** Reads `call_inbound`. Retell guarantees none of its members, so each is taken only as what it has to be. */
 export function readInboundQuestion(body: {
   event_timestamp?: unknown;
@@ -42,7 +38,7 @@ export function readInboundQuestion(body: {
     agentId: textOf(agent_id),
     from: textOf(from_number) ?? '',
     to: textOf(to_number) ?? '',
-    callRef: callRefOf(custom_sip_headers),
+    callRef: callRefOfHeaders(custom_sip_headers),
     atMs: typeof body.event_timestamp === 'number' ? body.event_timestamp : Date.now(),
   };
 }
@@ -67,15 +63,4 @@ export function inboundAnswer(
     ...(dynamic_variables === undefined ? {} : { dynamic_variables }),
     ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
   };
-}
-
-function callRefOf(headers: unknown): string | undefined {
-  if (typeof headers !== 'object' || headers === null) return undefined;
-  const found = Object.entries(headers).find(([name]) => CALL_REF_NAMES.has(name.toLowerCase()));
-  const value = textOf(found?.[1])?.trim();
-  return value !== undefined && CALL_REF.test(value) ? value : undefined;
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' && value.length <= 256 ? value : undefined;
 }
