@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup.js';
+import { OpenRecords } from './calls/open-records.js';
 import { CallStore } from './calls/store.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
@@ -145,7 +146,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         slotsNotSet: (node, err) => warn({ err, node }, "Retell's slots not set"),
       },
     });
-    const drift = new LimitDrift({ config: active, redis, nodes: tables, observer: metrics });
+    const records = new OpenRecords(redis);
+    const drift = new LimitDrift({ config: active, records, nodes: tables, observer: metrics });
     const reload = new Reload({
       config: active,
       load: () => loadConfig(options.configFile),

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
+import { OpenRecords } from '../../control-plane/src/calls/open-records.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { ActiveConfig } from '../../control-plane/src/config/active.js';
 import { type Drift, LimitDrift } from '../../control-plane/src/routing/drift.js';
@@ -17,7 +18,7 @@ async function driftOf(t: Test, names?: string[]) {
   const told: (readonly Drift[] | undefined)[] = [];
   const drift = new LimitDrift({
     config: new ActiveConfig(config),
-    redis,
+    records: new OpenRecords(redis),
     nodes,
     observer: { limitDrift: (drifts) => told.push(drifts) },
   });

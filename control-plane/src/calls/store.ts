@@ -33,7 +33,8 @@ return fresh
 `;
 
 const ALL = 'calls:all';
-const OPEN = 'calls:open';
+/** Redis' index of the calls that have not ended, by their creation. */
+export const OPEN = 'calls:open';
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
@@ -126,6 +127,14 @@ export class CallStore {
 
   async get(id: string): Promise<Call | undefined> {
     return (await this.#read([id]))[0];
+  }
+
+  /** The calls with these ids, in their order; undefined for one that has no record. */
+  async getAll(ids: readonly string[]): Promise<(Call | undefined)[]> {
+    const calls: (Call | undefined)[] = [];
+    for (let at = 0; at < ids.length; at += SCAN_STEP)
+      calls.push(...(await this.#read(ids.slice(at, at + SCAN_STEP))));
+    return calls;
   }
 
   /** The id of the newest call with this SIP Call-ID. */

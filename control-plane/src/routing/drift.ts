@@ -1,5 +1,10 @@
-import type { Redis } from 'ioredis';
-import { recordKey } from '../calls/store.js';
+import {
+  countOf,
+  distance,
+  type OpenRecord,
+  type OpenRecords,
+  type RecordCount,
+} from '../calls/open-records.js';
 import type { ActiveConfig } from '../config/active.js';
 import type { RoutingTables } from '../kamailio/routing-tables.js';
 
@@ -9,10 +14,6 @@ const INTERVAL_MS = 30_000;
 const SETTLED_MS = 5000;
 /** Longest time for counting the dialogs of one node, in ms. */
 const COUNT_DEADLINE_MS = 10_000;
-/** Records read in one round trip. */
-const BATCH = 1000;
-/** The index of open calls (calls/store.ts). */
-const OPEN = 'calls:open';
 
 /** How far the dialogs that limits count and the open records are apart. */
 export interface Drift {
@@ -30,18 +31,10 @@ export interface DriftObserver {
 
 export interface DriftOptions {
   config: ActiveConfig;
-  /** A connection for commands that somebody waits for. */
-  redis: Redis;
+  records: OpenRecords;
   nodes: ReadonlyMap<string, RoutingTables>;
   observer: DriftObserver;
   intervalMs?: number;
-}
-
-/** Open records of one carrier, or of all. */
-interface Open {
-  /** Those that have been there for a while. */
-  settled: number;
-  all: number;
 }
 
 /** Key of the counts over all carriers, and of records whose carrier is not chosen yet: no carrier has these names. */
@@ -54,19 +47,17 @@ const NOT_CHOSEN = '';
  */
 export class LimitDrift {
   readonly #config: ActiveConfig;
-  readonly #redis: Redis;
+  readonly #records: OpenRecords;
   readonly #nodes: ReadonlyMap<string, RoutingTables>;
   readonly #observer: DriftObserver;
   readonly #intervalMs: number;
-  /** The carriers of open calls, which never change: each is read once. */
-  #carriers = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
   #busy = false;
 
   constructor(options: DriftOptions) {
     this.#config = options.config;
-    this.#redis = options.redis;
+    this.#records = options.records;
     this.#nodes = options.nodes;
     this.#observer = options.observer;
     this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
@@ -121,53 +112,21 @@ export class LimitDrift {
   }
 
   /** Open records by carrier, and all of them. */
-  async #openRecords(): Promise<Map<string, Open>> {
-    const settledBefore = Date.now() - SETTLED_MS;
-    const flat = await this.#redis.zrange(OPEN, '0', '-1', 'WITHSCORES');
-    const ids = flat.filter((_, i) => i % 2 === 0);
-    await this.#readCarriers(ids);
-    const open = new Map<string, Open>();
-    for (const [i, id] of ids.entries()) {
-      const settled = Number(flat[2 * i + 1]) <= settledBefore ? 1 : 0;
-      for (const key of [ALL, this.#carriers.get(id) ?? NOT_CHOSEN]) {
-        const counts = open.get(key) ?? { settled: 0, all: 0 };
-        open.set(key, { settled: counts.settled + settled, all: counts.all + 1 });
-      }
+  async #openRecords(): Promise<Map<string, RecordCount>> {
+    const records = await this.#records.read();
+    const byCarrier = new Map<string, OpenRecord[]>([[ALL, records]]);
+    for (const record of records) {
+      const key = record.carrier ?? NOT_CHOSEN;
+      const same = byCarrier.get(key) ?? [];
+      byCarrier.set(key, same);
+      same.push(record);
     }
-    return open;
-  }
-
-  async #readCarriers(ids: readonly string[]): Promise<void> {
-    const known = new Map<string, string>();
-    const unknown: string[] = [];
-    for (const id of ids) {
-      const carrier = this.#carriers.get(id);
-      if (carrier === undefined) unknown.push(id);
-      else known.set(id, carrier);
-    }
-    for (let at = 0; at < unknown.length; at += BATCH) {
-      const batch = unknown.slice(at, at + BATCH);
-      const pipeline = this.#redis.pipeline();
-      for (const id of batch) pipeline.hget(recordKey(id), 'carrier');
-      for (const [i, [error, carrier]] of ((await pipeline.exec()) ?? []).entries()) {
-        if (error) throw error;
-        const id = batch[i];
-        if (id !== undefined && typeof carrier === 'string') known.set(id, carrier);
-      }
-    }
-    this.#carriers = known;
+    return new Map([...byCarrier].map(([key, of]) => [key, countOf(of, SETTLED_MS)]));
   }
 }
 
 /** A call whose carrier is not in its record yet may be one of any carrier's dialogs. */
-function rangeOf(open: ReadonlyMap<string, Open>, key: string): Open {
+function rangeOf(open: ReadonlyMap<string, RecordCount>, key: string): RecordCount {
   const { settled, all } = open.get(key) ?? { settled: 0, all: 0 };
   return { settled, all: key === ALL ? all : all + (open.get(NOT_CHOSEN)?.all ?? 0) };
-}
-
-/** How far a count of dialogs is outside of what the records allow. */
-function distance(dialogs: number, records: readonly Open[]): number {
-  const least = Math.min(...records.map(({ settled }) => settled));
-  const most = Math.max(...records.map(({ all }) => all));
-  return dialogs > most ? dialogs - most : dialogs < least ? dialogs - least : 0;
 }

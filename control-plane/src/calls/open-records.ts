@@ -1,0 +1,100 @@
+import type { Redis } from 'ioredis';
+import { OPEN, recordKey } from './store.js';
+
+/** Records read in one round trip. */
+const BATCH = 1000;
+
+const FIELDS = ['node', 'carrier', 'sip_call_id'] as const;
+
+/** What never changes of a call that is up by its record. A field that is not written yet is undefined. */
+export interface OpenRecord {
+  id: string;
+  /** When it was first heard of, in ms since 1970. */
+  sinceMs: number;
+  node: string | undefined;
+  carrier: string | undefined;
+  sip_call_id: string | undefined;
+}
+
+/** How many records may have a dialog: a call on its way has one or the other first. */
+export interface RecordCount {
+  /** Those that have been there for a while. */
+  settled: number;
+  all: number;
+}
+
+/**
+ * Reads which calls are up by their records. It is read often and whole, so fields are asked for once, and
+ * in batches: neither Redis nor the event loop is held for long.
+ */
+export class OpenRecords {
+  readonly #redis: Redis;
+  #known = new Map<string, OpenRecord>();
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+  }
+
+  /** Every call that is up all the while that this takes, and some of those that come or go. */
+  async read(): Promise<OpenRecord[]> {
+    const found = new Map<string, OpenRecord>();
+    let cursor = '0';
+    do {
+      const [next, flat] = await this.#redis.zscan(OPEN, cursor, 'COUNT', BATCH);
+      for (let i = 0; i < flat.length; i += 2) {
+        const id = flat[i] as string;
+        const known = this.#known.get(id);
+        found.set(
+          id,
+          known ?? {
+            id,
+            sinceMs: Number(flat[i + 1]),
+            node: undefined,
+            carrier: undefined,
+            sip_call_id: undefined,
+          },
+        );
+      }
+      cursor = next;
+    } while (cursor !== '0');
+    await this.#complete([...found.values()].filter((record) => FIELDS.some((f) => record[f] === undefined)));
+    this.#known = found;
+    return [...found.values()];
+  }
+
+  async #complete(records: readonly OpenRecord[]): Promise<void> {
+    for (let at = 0; at < records.length; at += BATCH) {
+      const batch = records.slice(at, at + BATCH);
+      const pipeline = this.#redis.pipeline();
+      for (const { id } of batch) pipeline.hmget(recordKey(id), ...FIELDS);
+      for (const [i, [error, values]] of ((await pipeline.exec()) ?? []).entries()) {
+        if (error) throw error;
+        const record = batch[i];
+        if (record === undefined) continue;
+        for (const [n, value] of (values as (string | null)[]).entries())
+          record[FIELDS[n] as (typeof FIELDS)[number]] = value ?? undefined;
+      }
+    }
+  }
+}
+
+/** Counts records; those that came within `settleMs` may have no dialog yet. */
+export function countOf(records: Iterable<OpenRecord>, settleMs: number): RecordCount {
+  const settledBefore = Date.now() - settleMs;
+  const count = { settled: 0, all: 0 };
+  for (const { sinceMs } of records) {
+    count.all += 1;
+    if (sinceMs <= settledBefore) count.settled += 1;
+  }
+  return count;
+}
+
+/**
+ * How far a count of dialogs is outside of what the records before and after it allow: 0 within what calls on
+ * their way explain, negative where dialogs are missing.
+ */
+export function distance(dialogs: number, records: readonly RecordCount[]): number {
+  const least = Math.min(...records.map(({ settled }) => settled));
+  const most = Math.max(...records.map(({ all }) => all));
+  return dialogs > most ? dialogs - most : dialogs < least ? dialogs - least : 0;
+}
