@@ -4,6 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
+import { endByDeadline } from './calls/deadline.js';
+import { DueWork } from './calls/due.js';
+import { dueAfter } from './calls/due-plan.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup.js';
 import { OpenRecords } from './calls/open-records.js';
@@ -92,7 +95,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
-    const handler = new EventHandler(store, metrics);
+    const handler = new EventHandler(store, metrics, async (changes) =>
+      due.apply(dueAfter(changes, active.current)),
+    );
     const reader = new EventReader({
       redis: streams,
       nodes: [...nodes.keys()],
@@ -125,6 +130,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       store,
       correlated: (how) => metrics.webhookCorrelated(how),
       warn,
+    });
+
+    const due = new DueWork({
+      redis,
+      handlers: {
+        max_duration: (id) => endByDeadline(hangup, id),
+        missing_bye: async () => {},
+        retell_lingers: async () => {},
+        dialog_lingers: async () => {},
+      },
+      warn,
+      tried: (kind, outcome) => metrics.dueWorkTried(kind, outcome),
+      overdue: (pieces) => metrics.dueWorkOverdue(pieces),
     });
 
     const drains = new Drains({
@@ -188,7 +206,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     stack.push(() => correlation.stop());
     // Retell's answers are not waited for once it stops: what they were for falls back.
-    for (const part of [reader, decisions, reload, drains, slots, drift]) {
+    for (const part of [due, reader, decisions, reload, drains, slots, drift]) {
       part.start();
       stack.push(() => part.stop());
     }

@@ -1,7 +1,8 @@
 import type { ByeEvent, SipEvent } from '../kamailio/events.js';
 import type { Direction } from './call.js';
+import type { RecordChange } from './due-plan.js';
 import { fieldsOfBye, fieldsOfEvent } from './record.js';
-import type { CallStore, Merge } from './store.js';
+import type { CallStore } from './store.js';
 
 /** Told of what an event changed, each change once however often the event comes. */
 export interface CallObserver {
@@ -22,10 +23,17 @@ export interface CallObserver {
 export class EventHandler {
   readonly #store: CallStore;
   readonly #observer: CallObserver;
+  readonly #follow: (changes: readonly RecordChange[]) => Promise<void>;
 
-  constructor(store: CallStore, observer: CallObserver) {
+  /** @param follow does what follows from a batch, once it is written; as often as the batch comes */
+  constructor(
+    store: CallStore,
+    observer: CallObserver,
+    follow: (changes: readonly RecordChange[]) => Promise<void> = async () => {},
+  ) {
     this.#store = store;
     this.#observer = observer;
+    this.#follow = follow;
   }
 
   /**
@@ -35,21 +43,22 @@ export class EventHandler {
    */
   async handle(node: string, events: readonly SipEvent[]): Promise<void> {
     const byes: ByeEvent[] = [];
-    const merges: (Merge & { event: SipEvent })[] = [];
+    const merges: RecordChange[] = [];
     for (const event of events) {
       if ('id' in event) {
         merges.push({ id: event.id, atMs: event.at / 1000, fields: fieldsOfEvent(event, node), event });
       } else byes.push(event);
     }
     this.#observe(merges, await this.#store.merge(merges));
-    if (byes.length > 0) await this.#handleByes(byes);
+    if (byes.length > 0) merges.push(...(await this.#handleByes(byes)));
+    await this.#follow(merges);
     for (const event of events)
       this.#observer.eventHandled(event.type, Date.now() / 1000 - event.at / 1_000_000);
   }
 
   /** BYEs carry no id of ours, only the Call-ID: their calls' records have to be looked up. */
-  async #handleByes(byes: readonly ByeEvent[]): Promise<void> {
-    const merges: (Merge & { event: SipEvent })[] = [];
+  async #handleByes(byes: readonly ByeEvent[]): Promise<RecordChange[]> {
+    const merges: RecordChange[] = [];
     for (const event of byes) {
       const id = await this.#store.idOfSipCallId(event.sip_call_id);
       const call = id === undefined ? undefined : await this.#store.get(id);
@@ -60,9 +69,10 @@ export class EventHandler {
       merges.push({ id: call.id, atMs: event.at / 1000, fields: fieldsOfBye(event, call), event });
     }
     this.#observe(merges, await this.#store.merge(merges));
+    return merges;
   }
 
-  #observe(merges: readonly (Merge & { event: SipEvent })[], fresh: readonly string[][]): void {
+  #observe(merges: readonly RecordChange[], fresh: readonly string[][]): void {
     for (const [i, { event, fields }] of merges.entries()) {
       if (event.type === 'invite' && fresh[i]?.includes('created_at'))
         this.#observer.callStarted(event.direction, event.carrier);

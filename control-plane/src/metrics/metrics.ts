@@ -1,7 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Direction } from '../calls/call.js';
+import type { DueKind, DueOutcome } from '../calls/due.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup.js';
+import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '../calls/zombies.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
@@ -44,7 +46,7 @@ const REFUSAL_REASONS = [
 ] as const;
 
 /** Every metric of the control plane, in one registry of its own. */
-export class Metrics implements CallObserver, DecisionObserver, DriftObserver {
+export class Metrics implements CallObserver, DecisionObserver, DriftObserver, ZombieObserver {
   readonly registry = new Registry();
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
@@ -65,6 +67,21 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver {
   readonly #byesUnmatched = this.#counter('byes_unmatched_total', 'BYEs whose Call-ID is in no record', []);
   readonly #hangups = this.#counter('hangups_total', 'Hangups by command, by outcome', ['outcome']);
   readonly #hangupTime = this.#histogram('hangup_seconds', 'Time from a hangup to its outcome', ['outcome']);
+  readonly #dueWork = this.#counter('due_work_total', 'Tries of work that was due, by their outcome', [
+    'kind',
+    'outcome',
+  ]);
+  readonly #dueOverdue = this.#gauge('due_work_overdue', 'Pieces of work that are due and wait', []);
+  readonly #zombiesFound = this.#counter(
+    'zombies_found_total',
+    'Calls that were over on one side only, each once, by the side where they went on',
+    ['side', 'by'],
+  );
+  readonly #zombiesEnded = this.#counter(
+    'zombies_ended_total',
+    'What was done with calls that were over on one side only',
+    ['side', 'outcome'],
+  );
   readonly #rpcTime = this.#histogram('kamailio_rpc_seconds', 'Time of RPCs to Kamailio', [
     'node',
     'method',
@@ -224,6 +241,22 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver {
   hangupDone(outcome: HangupOutcome | 'refused', seconds: number): void {
     this.#hangups.inc({ outcome });
     this.#hangupTime.observe({ outcome }, seconds);
+  }
+
+  dueWorkTried(kind: DueKind | 'unknown', outcome: DueOutcome): void {
+    this.#dueWork.inc({ kind, outcome });
+  }
+
+  dueWorkOverdue(pieces: number): void {
+    this.#dueOverdue.set(pieces);
+  }
+
+  zombieFound(side: ZombieSide, by: ZombieSource): void {
+    this.#zombiesFound.inc({ side, by });
+  }
+
+  zombieEnded(side: ZombieSide, outcome: ZombieOutcome): void {
+    this.#zombiesEnded.inc({ side, outcome });
   }
 
   rpcDone(node: string, method: string, outcome: string, seconds: number): void {

@@ -1,6 +1,35 @@
 import Type from 'typebox';
 import { limits, strict } from './common.js';
 
+/** What is done with calls that are over on one side only. */
+function reaping(description: string) {
+  return Type.Enum(['off', 'observe', 'on'], {
+    description: `${description}. \`observe\`: it is only told of`,
+    default: 'observe',
+  });
+}
+
+const Reaper = Type.Object(
+  {
+    stop_at_retell: reaping(
+      'Stop a call at Retell that goes on there after its end here. Needs `retell.api_key`',
+    ),
+    end_dialogs: reaping('Hang up a call that goes on here after its end at Retell'),
+    grace_s: Type.Integer({
+      description: 'How long the other side may take before it is looked at',
+      unit: 's',
+      default: 10,
+      minimum: 0,
+      maximum: 3600,
+    }),
+  },
+  {
+    ...strict,
+    description: 'Calls that are over on one side only',
+    default: {},
+  },
+);
+
 export const Calls = Type.Object(
   {
     max_duration_s: Type.Integer({
@@ -31,6 +60,7 @@ export const Calls = Type.Object(
       minimum: 1,
       maximum: 365,
     }),
+    reaper: Reaper,
     limits: limits('of all numbers and carriers together'),
   },
   { ...strict, description: 'Limits of every call', default: {} },
