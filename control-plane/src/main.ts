@@ -136,7 +136,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       redis,
       handlers: {
         max_duration: (id) => endByDeadline(hangup, id),
-        missing_bye: async () => {},
+        missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async () => {},
         dialog_lingers: async () => {},
       },

@@ -5,7 +5,7 @@ import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
 import { Hangup } from '../../control-plane/src/calls/hangup.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import type { ByeEvent } from '../../control-plane/src/kamailio/events.js';
-import { KamailioNode } from '../../control-plane/src/kamailio/node.js';
+import { type HangupStart, KamailioNode } from '../../control-plane/src/kamailio/node.js';
 import { establish, recordOf, type Scene, startScene } from '../harness/scene.js';
 
 /** A node that ends no dialog and only tells of it: Kamailio's races, forced. */
@@ -19,9 +19,9 @@ class ToldNode extends KamailioNode {
     super(node.rpc);
   }
 
-  override async endDialog(): Promise<boolean> {
+  override async hangUp(): Promise<HangupStart> {
     await this.told();
-    return true;
+    return { state: 4, action: 'bye' };
   }
 
   override async sendBye(...args: Parameters<KamailioNode['sendBye']>): Promise<void> {

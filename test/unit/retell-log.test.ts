@@ -42,7 +42,7 @@ t.test("the log shows requests without Retell's id of a call", async (t) => {
     url: '/v1/calls/retell:call_secret/hangup',
     payload: {},
   });
-  t.equal(refused.json().code, 'call_not_answered');
+  t.equal(refused.json().code, 'node_unknown');
 
   const written = lines.join('');
   t.match(written, '/v1/calls/retell:[redacted]/hangup');

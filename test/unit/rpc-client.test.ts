@@ -81,20 +81,22 @@ t.test("a fault carries Kamailio's code", async (t) => {
   });
 });
 
-t.test('a dialog that is gone makes endDialog answer false', async (t) => {
-  const client = await clientOf(t, (body, reply) => {
-    const { id, method } = JSON.parse(body);
-    const result = { jsonrpc: '2.0', result: 'Ok. Key set to new value.', id };
-    const fault = { jsonrpc: '2.0', error: { code: 404, message: 'Dialog not found' }, id };
-    reply
-      .writeHead(method === 'htable.sets' ? 200 : 404)
-      .end(JSON.stringify(method === 'htable.sets' ? result : fault));
-  });
-  t.equal(
-    await new KamailioNode(client).endDialog('call-id', { h_entry: 1, h_id: 2, state: 4 }, 'api'),
-    false,
-  );
-});
+t.test(
+  'a hangup of a dialog that the node does not have answers nothing, any other status is an error',
+  async (t) => {
+    let status = 404;
+    const client = await clientOf(t, (_body, reply) => {
+      reply.writeHead(status).end('{"state":4,"action":"bye"}');
+    });
+    const node = new KamailioNode(client);
+    const dialog = { sip_call_id: 'call-id', from_tag: 'a', to_tag: undefined };
+    t.equal(await node.hangUp(dialog, 'api', 'SIP;cause=200'), undefined);
+    status = 200;
+    t.same(await node.hangUp(dialog, 'api', 'SIP;cause=200'), { state: 4, action: 'bye' });
+    status = 500;
+    t.equal(await codeOf(node.hangUp(dialog, 'api', 'SIP;cause=200')), 'KAMAILIO_PROTOCOL');
+  },
+);
 
 t.test('a node that does not answer is a timeout after the deadline', async (t) => {
   const client = await clientOf(t, () => {}, 50);

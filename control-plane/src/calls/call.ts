@@ -20,6 +20,18 @@ export interface ByeResult {
   status?: number;
 }
 
+/** What the wire said of a call that we ended before its answer. */
+export interface Refusal {
+  /** when a CANCEL was sent to the callee, in ms since 1970 */
+  cancel_sent_at?: number;
+  /** the callee's final response to the INVITE */
+  cancel_status?: number;
+  /** the callee was given up without a final response */
+  unanswered?: boolean;
+  /** when the caller took our final response, in ms since 1970 */
+  acked_at?: number;
+}
+
 /** How a request within the call's dialog is addressed: both legs, as of the answer. */
 export type DialogIdentity = Pick<
   AnsweredEvent,
@@ -52,6 +64,7 @@ export interface Call {
   reason: string | undefined;
   dialog: DialogIdentity | undefined;
   bye: Record<Leg, ByeResult>;
+  refusal: Refusal;
   timeline: TimelineEntry[];
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { recordKey } from './store.js';
 
@@ -7,34 +8,70 @@ import { recordKey } from './store.js';
  */
 export class CallChanges {
   readonly #redis: Redis;
-  readonly #listeners = new Map<string, Set<() => void>>();
+  readonly #listeners = new Map<string, Set<(fields: string[]) => void>>();
 
   constructor(redis: Redis) {
     this.#redis = redis;
-    redis.on('message', (channel: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener();
+    redis.on('message', (channel: string, fields: string) => {
+      for (const listener of this.#listeners.get(channel) ?? []) listener(fields.split(' '));
     });
   }
 
-  /** Calls `listener` at every change of the call from now on, until the returned function is called. */
-  async watch(id: string, listener: () => void): Promise<() => void> {
+  /**
+   * Watches the call from now on, until the watch is stopped.
+   *
+   * @param matters which new fields of the record are worth a look
+   */
+  async watch(id: string, matters: (field: string) => boolean): Promise<ChangeWatch> {
     const channel = recordKey(id);
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners);
-    listeners.add(listener);
-    const stop = () => {
+    const watch = new ChangeWatch(() => {
       listeners.delete(listener);
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
       this.#listeners.delete(channel);
       // A lost unsubscribe costs one unheard channel; the connection's own errors are logged elsewhere.
       this.#redis.unsubscribe(channel).catch(() => {});
+    });
+    const listener = (fields: string[]) => {
+      if (fields.some(matters)) watch.changed();
     };
+    listeners.add(listener);
     try {
       await this.#redis.subscribe(channel);
     } catch (error) {
-      stop();
+      watch.stop();
       throw error;
     }
-    return stop;
+    return watch;
+  }
+}
+
+/** Waits for changes of one call, and misses none between two waits. */
+export class ChangeWatch {
+  readonly stop: () => void;
+  #changed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(stop: () => void) {
+    this.stop = stop;
+  }
+
+  changed(): void {
+    this.#changed = true;
+    this.#wake?.();
+  }
+
+  /** Resolves at the next change, or after `timeoutMs`. */
+  async next(timeoutMs: number): Promise<void> {
+    if (!this.#changed) {
+      const timer = new AbortController();
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      await Promise.race([woken, delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => {})]);
+      timer.abort();
+    }
+    this.#changed = false;
   }
 }

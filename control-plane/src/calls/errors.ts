@@ -1,7 +1,6 @@
 /** What a command on a call can be refused for. Match on `code`. */
 export type CallErrorCode =
   | 'call_not_found' // no record with this id
-  | 'call_not_answered' // the command needs an answered call
   | 'node_unavailable' // the Kamailio node that carries the call does not answer
   | 'node_unknown'; // the call is on a node that the configuration does not have
 

@@ -52,6 +52,14 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ...timeline(event, { gateway: event.gateway }),
       };
     }
+    case 'cancel_sent':
+      return { cancel_sent_at: at, ...timeline(event, {}) };
+    case 'cancel_answered':
+      return { cancel_status: String(event.code), ...timeline(event, { status: event.code }) };
+    case 'cancel_unanswered':
+      return { cancel_unanswered: '1', ...timeline(event, {}) };
+    case 'refusal_acked':
+      return { refusal_acked_at: at, ...timeline(event, {}) };
     case 'ended':
       return { ended_at: at, ended_by: event.by, ...timeline(event, { by: event.by }) };
     case 'failed':
@@ -82,11 +90,11 @@ export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
   const leg = legOfTag(call, event.to_tag);
   const entry = timeline(event, { leg, status: event.code });
   if (event.type === 'bye_sent') return { [`bye_${leg}_sent_at`]: at, ...entry };
-  const commanded = call.timeline.some(({ type }) => type === 'hangup_requested');
+  const command = call.timeline.findLast(({ type }) => type === 'hangup_requested');
   return {
     [`bye_${leg}_status`]: String(event.code),
     ended_at: at,
-    ended_by: commanded ? 'api' : 'timeout',
+    ended_by: command === undefined ? 'timeout' : String(command.ended_by ?? 'api'),
     ...entry,
   };
 }
@@ -125,6 +133,12 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     reason: record.reason,
     dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
     bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
+    refusal: given({
+      cancel_sent_at: number(record.cancel_sent_at),
+      cancel_status: number(record.cancel_status),
+      unanswered: record.cancel_unanswered === undefined ? undefined : true,
+      acked_at: number(record.refusal_acked_at),
+    }),
     timeline: entries,
   };
 }
@@ -146,12 +160,10 @@ function timelineOf(record: RecordFields): TimelineEntry[] {
 }
 
 function bye(record: RecordFields, leg: Leg): Call['bye'][Leg] {
-  const sentAt = number(record[`bye_${leg}_sent_at`]);
-  const status = number(record[`bye_${leg}_status`]);
-  return {
-    ...(sentAt === undefined ? {} : { sent_at: sentAt }),
-    ...(status === undefined ? {} : { status }),
-  };
+  return given({
+    sent_at: number(record[`bye_${leg}_sent_at`]),
+    status: number(record[`bye_${leg}_status`]),
+  });
 }
 
 function number(value: string | undefined): number | undefined {

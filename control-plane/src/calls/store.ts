@@ -28,7 +28,7 @@ else
   redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
   for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
 end
-redis.call('PUBLISH', KEYS[1], ARGV[1])
+redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
 return fresh
 `;
 

@@ -14,7 +14,6 @@ export const PROBLEMS = {
   carrier_not_found: { status: 404, title: 'There is no such carrier' },
   gateway_not_found: { status: 404, title: 'There is no such gateway' },
   not_found: { status: 404, title: 'There is nothing at this path' },
-  call_not_answered: { status: 409, title: 'The call is not answered' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has to be JSON' },
   config_invalid: { status: 422, title: 'The configuration file cannot be used' },

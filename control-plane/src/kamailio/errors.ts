@@ -18,8 +18,15 @@ export class KamailioError extends Error {
     detail: string,
     /** Kamailio's own fault code (400, 404, 500), for KAMAILIO_FAULT only. */
     readonly faultCode?: number,
+    /** What went wrong last, for KAMAILIO_BREAKER_OPEN only. */
+    readonly lastFailure?: KamailioErrorCode,
   ) {
     super(`${method} on ${node}: ${detail}`);
+  }
+
+  /** True where nothing listens at the node's address: it is not there, and with it its dialogs. */
+  get nodeIsGone(): boolean {
+    return (this.lastFailure ?? this.code) === 'KAMAILIO_UNREACHABLE';
   }
 
   /** True where the node itself is the trouble, and not what was asked of it. */

@@ -89,6 +89,13 @@ export interface AnsweredEvent extends CallEventBase {
   callee: LegState;
 }
 
+/** What a call that is hung up before its answer told: its CANCEL left, was answered, its caller took our refusal. */
+export interface CancelEvent extends CallEventBase {
+  type: 'cancel_sent' | 'cancel_answered' | 'cancel_unanswered' | 'refusal_acked';
+  /** the callee's final response to the INVITE, for `cancel_answered` */
+  code: number | undefined;
+}
+
 export interface EndedEvent extends CallEventBase {
   type: 'ended';
   by: string;
@@ -122,6 +129,7 @@ export type CallEvent =
   | LimitedEvent
   | HeaderDroppedEvent
   | AnsweredEvent
+  | CancelEvent
   | EndedEvent
   | FailedEvent;
 export type SipEvent = CallEvent | ByeEvent;
@@ -190,6 +198,11 @@ function parseEvent(f: Fields): SipEvent {
       return { type, at, id: f.text('id'), header: f.base64('header'), length: f.integer('length') };
     case 'answered':
       return parseAnswered(f, at);
+    case 'cancel_sent':
+    case 'cancel_answered':
+    case 'cancel_unanswered':
+    case 'refusal_acked':
+      return { type, at, id: f.text('id'), code: f.optionalInteger('code') };
     case 'ended':
       return { type, at, id: f.text('id'), by: f.text('by') };
     case 'failed':

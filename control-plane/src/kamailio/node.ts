@@ -15,10 +15,29 @@ export interface Dialog {
   state: DialogState;
 }
 
+/** What a dialog is found by. */
+export interface DialogKey {
+  sip_call_id: string;
+  /** the caller's tag */
+  from_tag: string;
+  /** the callee's tag; undefined before the answer */
+  to_tag: string | undefined;
+}
+
+/** What a node did about a call that it was told to end. */
+export interface HangupStart {
+  state: DialogState;
+  /** `none` also where a CANCEL, a refusal or a BYE could not be made. */
+  action: 'bye' | 'cancel' | 'refuse' | 'none';
+}
+
 /** One side of a call, as a request to it or from it needs it. */
 export interface LegAddress extends LegState {
   uri: string;
 }
+
+/** The leg that gets a BYE; without a socket the node takes one of its own, because the leg's is another node's. */
+export type ByeTarget = Omit<LegAddress, 'socket'> & { socket: string | undefined };
 
 /** What becomes of an INVITE that waits (kamailio/decisions.cfg). */
 export type Decision =
@@ -65,25 +84,32 @@ export class KamailioNode {
   }
 
   /**
-   * Hands a BYE for each leg of a confirmed dialog to the transaction layer. The answer proves nothing
-   * about the wire, and for an early dialog it is the same while nothing is sent (kamailio.md B): look at
-   * the dialog's state first, and at the events of the two BYEs afterwards.
+   * Ends a call as its dialog's state needs: see kamailio/hangups.cfg. The answer proves nothing about the wire,
+   * the events that follow do.
    *
-   * @param endedBy what the `ended` event will name as the reason
-   * @param reason the Reason header (RFC 3326), or undefined for none
-   * @returns false where the dialog is gone already
+   * @param force answers the caller at once, without waiting for the callee's answer to its CANCEL
+   * @returns undefined where the node has no such dialog, or not with these tags
    * @throws KamailioError
    */
-  async endDialog(sipCallId: string, dialog: Dialog, endedBy: string, reason?: string): Promise<boolean> {
-    await this.rpc.call('htable.sets', ['ending', sipCallId, endedBy]);
-    const headers = reason === undefined ? [] : [`Reason: ${reason}\r\n`];
-    try {
-      await this.rpc.call('dlg.end_dlg', [dialog.h_entry, dialog.h_id, ...headers]);
-      return true;
-    } catch (error) {
-      if (error instanceof KamailioError && error.faultCode === 404) return false;
-      throw error;
-    }
+  async hangUp(
+    dialog: DialogKey,
+    by: string,
+    reason: string,
+    force = false,
+  ): Promise<HangupStart | undefined> {
+    const started = await this.rpc.post(
+      '/hangups',
+      {
+        sip_call_id: dialog.sip_call_id,
+        from_tag: dialog.from_tag,
+        to_tag: dialog.to_tag ?? '-',
+        by,
+        reason,
+        force: force ? 1 : 0,
+      },
+      404,
+    );
+    return started as HangupStart | undefined;
   }
 
   /**
@@ -93,7 +119,7 @@ export class KamailioNode {
    * @param to the leg that gets the BYE, `from` the other one; `uri` is the address of each in From and To
    * @throws KamailioError
    */
-  async sendBye(sipCallId: string, to: LegAddress, from: LegAddress, reason?: string): Promise<void> {
+  async sendBye(sipCallId: string, to: ByeTarget, from: LegAddress, reason?: string): Promise<void> {
     const headers = [
       ...(to.route_set.length === 0 ? [] : [`Route: ${to.route_set.join(', ')}`]),
       `From: <${from.uri}>;tag=${from.tag}`,
@@ -105,7 +131,7 @@ export class KamailioNode {
     ];
     const nextHop = /<([^>]*)>/.exec(to.route_set[0] ?? '')?.[1] ?? '.';
     const text = `${headers.join('\r\n')}\r\n`;
-    await this.rpc.call('tm.t_uac_start', ['BYE', to.contact, nextHop, to.socket, text]);
+    await this.rpc.call('tm.t_uac_start', ['BYE', to.contact, nextHop, to.socket ?? '.', text]);
   }
 
   /**
@@ -116,7 +142,8 @@ export class KamailioNode {
    * @throws KamailioError
    */
   async decide(index: string, label: string, decision: Decision): Promise<boolean> {
-    return this.rpc.decide({ t_index: Number(index), t_label: Number(label), ...headerSafe(decision) });
+    const answer = { t_index: Number(index), t_label: Number(label), ...headerSafe(decision) };
+    return (await this.rpc.post('/decisions', answer, 409)) !== undefined;
   }
 
   /**

@@ -37,6 +37,7 @@ export class RpcClient {
   readonly #breaker: Breaker;
   readonly #observe: NonNullable<RpcClientOptions['observe']>;
   #lastId = 0;
+  #lastFailure: KamailioErrorCode | undefined;
 
   constructor(options: RpcClientOptions) {
     const url = new URL(options.url);
@@ -73,16 +74,23 @@ export class RpcClient {
   }
 
   /**
-   * Answers a question of kamailio/decisions.cfg.
+   * Posts a JSON object to a route of our own on the RPC socket (kamailio/rpc.cfg).
    *
-   * @returns whether the INVITE went on
+   * @param refusal the status, besides 200, that is an answer too
+   * @returns the object of a 200, or undefined for the refusal
    * @throws KamailioError
    */
-  async decide(answer: Record<string, RpcParam>): Promise<boolean> {
-    return this.#watched('decide', async () => {
-      const { status, text } = await this.#post('decide', '/decisions', answer, this.#deadlineMs);
-      if (status === 200 || status === 409) return status === 200;
-      throw new KamailioError('KAMAILIO_PROTOCOL', this.node, 'decide', `HTTP ${status} ${text.trim()}`);
+  async post(
+    path: '/decisions' | '/hangups',
+    body: Record<string, RpcParam>,
+    refusal: 404 | 409,
+  ): Promise<Record<string, unknown> | undefined> {
+    const name = path.slice(1);
+    return this.#watched(name, async () => {
+      const { status, text } = await this.#post(name, path, body, this.#deadlineMs);
+      if (status === refusal) return undefined;
+      if (status === 200) return JSON.parse(text) as Record<string, unknown>;
+      throw new KamailioError('KAMAILIO_PROTOCOL', this.node, name, `HTTP ${status} ${text.trim()}`);
     });
   }
 
@@ -94,7 +102,15 @@ export class RpcClient {
   async #watched<T>(method: string, exchange: () => Promise<T>): Promise<T> {
     if (!this.#breaker.admits()) {
       this.#observe(method, 'KAMAILIO_BREAKER_OPEN', 0);
-      throw new KamailioError('KAMAILIO_BREAKER_OPEN', this.node, method, 'not asked, it failed repeatedly');
+      const detail = 'not asked, it failed repeatedly';
+      throw new KamailioError(
+        'KAMAILIO_BREAKER_OPEN',
+        this.node,
+        method,
+        detail,
+        undefined,
+        this.#lastFailure,
+      );
     }
     const started = performance.now();
     try {
@@ -104,8 +120,10 @@ export class RpcClient {
       return result;
     } catch (error) {
       if (error instanceof KamailioError) {
-        if (error.nodeIsDown) this.#breaker.failed();
-        else this.#breaker.succeeded();
+        if (error.nodeIsDown) {
+          this.#breaker.failed();
+          this.#lastFailure = error.code;
+        } else this.#breaker.succeeded();
         this.#observe(method, error.code, (performance.now() - started) / 1000);
       }
       throw error;

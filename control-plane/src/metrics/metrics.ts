@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Direction } from '../calls/call.js';
 import type { DueKind, DueOutcome } from '../calls/due.js';
 import type { CallObserver } from '../calls/event-handler.js';
-import type { HangupOutcome } from '../calls/hangup.js';
+import type { HangupOutcome } from '../calls/hangup-outcome.js';
 import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '../calls/zombies.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { Hangup, HangupOutcome } from '../../calls/hangup.js';
+import type { Hangup } from '../../calls/hangup.js';
+import type { HangupOutcome } from '../../calls/hangup-outcome.js';
 import type { CallStore } from '../../calls/store.js';
 import { callView } from '../call-view.js';
 import { Problem } from '../problems.js';
@@ -144,7 +145,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
         request.body ??= {};
       },
       schema: {
-        summary: 'End an answered call; answers when the wire has',
+        summary: 'End a call in any state; answers when the wire has',
         tags: ['calls'],
         security,
         params: IdParams,
