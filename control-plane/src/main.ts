@@ -9,6 +9,11 @@ import { DueWork } from './calls/due.js';
 import { dueAfter } from './calls/due-plan.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup.js';
+import { HangupJobStore } from './calls/hangup-job-store.js';
+import { HangupJobWorker } from './calls/hangup-job-worker.js';
+import { HangupJobs } from './calls/hangup-jobs.js';
+import type { HangupOutcome } from './calls/hangup-outcome.js';
+import { HangupSelection } from './calls/hangup-selection.js';
 import { OpenRecords } from './calls/open-records.js';
 import { CallStore } from './calls/store.js';
 import { ActiveConfig } from './config/active.js';
@@ -112,6 +117,25 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       nodes,
       timeoutMs: config.calls.hangup_timeout_ms,
     });
+    const hangupDone = (outcome: HangupOutcome | 'refused', seconds: number) =>
+      metrics.hangupDone(outcome, seconds);
+    const jobStore = new HangupJobStore(redis);
+    const hangupWorker = new HangupJobWorker({
+      store: jobStore,
+      hangup,
+      hangupDone,
+      jobDone: ({ id, total, outcomes }) => {
+        metrics.hangupJobDone('done');
+        log.info({ hangup_job: id, total, outcomes }, 'hangup job done');
+      },
+      warn,
+    });
+    const hangupJobs = new HangupJobs({
+      store: jobStore,
+      selection: new HangupSelection(redis),
+      created: () => hangupWorker.wake(),
+      cancelled: () => metrics.hangupJobDone('cancelled'),
+    });
 
     const retell = new RetellApi({
       config: active,
@@ -194,7 +218,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       version,
       store,
       hangup,
-      hangupDone: (outcome, seconds) => metrics.hangupDone(outcome, seconds),
+      hangupDone,
+      hangupJobs,
       metrics,
       checks: new Map([
         ['redis', async () => void (await redis.ping())],
@@ -206,7 +231,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     stack.push(() => correlation.stop());
     // Retell's answers are not waited for once it stops: what they were for falls back.
-    for (const part of [due, reader, decisions, reload, drains, slots, drift]) {
+    for (const part of [due, reader, decisions, reload, drains, slots, drift, hangupWorker]) {
       part.start();
       stack.push(() => part.stop());
     }

@@ -8,6 +8,7 @@ import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
+import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
 
@@ -15,6 +16,7 @@ export interface AppOptions
   extends CallRoutesOptions,
     CarrierRoutesOptions,
     ConfigRoutesOptions,
+    HangupRoutesOptions,
     OperationsRoutesOptions,
     WebhookRoutesOptions {
   logger: FastifyBaseLogger;
@@ -22,7 +24,7 @@ export interface AppOptions
   version: string;
 }
 
-/** No body that the API takes is larger. */
+/** No body that the API takes is larger, unless its route says so. */
 const BODY_LIMIT = 64 * 1024;
 
 /** Builds the HTTP API, without listening. */
@@ -50,6 +52,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(openapiPlugin, { version: options.version });
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
+  await app.register(hangupRoutes, options);
   await app.register(carrierRoutes, options);
   await app.register(configRoutes, options);
   await app.register(webhookRoutes, options);

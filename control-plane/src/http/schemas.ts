@@ -65,26 +65,26 @@ export const CallListSchema = Type.Object(
   { $id: 'CallList' },
 );
 
+export const LegOutcomeSchema = Type.Object({
+  leg: LegSchema,
+  method: Type.Union([Type.Enum(['BYE', 'CANCEL', 'INVITE']), Type.Null()], {
+    description:
+      'BYE; CANCEL to a callee that had not answered; INVITE for a caller that got our final response to it; null where nothing was sent',
+  }),
+  status: Type.Union([Type.Integer(), Type.Literal('timeout'), Type.Null()], {
+    description:
+      "The reply to the BYE, the callee's final response to the canceled INVITE, or the response that the caller acknowledged; timeout where that never came",
+  }),
+  sent: Type.Integer({ description: "How often it was sent, without SIP's own retransmissions" }),
+});
+
 export const HangupResultSchema = Type.Object(
   {
     outcome: Type.Enum(['ended', 'already_ended', 'partial', 'failed'], {
       description:
         'ended: every leg confirmed its end; partial: one did; failed: none did, or nothing could be sent; already_ended: the call had ended before',
     }),
-    legs: Type.Array(
-      Type.Object({
-        leg: LegSchema,
-        method: Type.Union([Type.Enum(['BYE', 'CANCEL', 'INVITE']), Type.Null()], {
-          description:
-            'BYE; CANCEL to a callee that had not answered; INVITE for a caller that got our final response to it; null where nothing was sent',
-        }),
-        status: Type.Union([Type.Integer(), Type.Literal('timeout'), Type.Null()], {
-          description:
-            "The reply to the BYE, the callee's final response to the canceled INVITE, or the response that the caller acknowledged; timeout where that never came",
-        }),
-        sent: Type.Integer({ description: "How often it was sent, without SIP's own retransmissions" }),
-      }),
-    ),
+    legs: Type.Array(LegOutcomeSchema),
   },
   { $id: 'HangupResult' },
 );

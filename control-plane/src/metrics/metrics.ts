@@ -82,6 +82,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     'What was done with calls that were over on one side only',
     ['side', 'outcome'],
   );
+  readonly #hangupJobs = this.#counter('hangup_jobs_total', 'Hangup jobs that are over, by how', ['outcome']);
   readonly #rpcTime = this.#histogram('kamailio_rpc_seconds', 'Time of RPCs to Kamailio', [
     'node',
     'method',
@@ -257,6 +258,10 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
 
   zombieEnded(side: ZombieSide, outcome: ZombieOutcome): void {
     this.#zombiesEnded.inc({ side, outcome });
+  }
+
+  hangupJobDone(outcome: 'done' | 'cancelled'): void {
+    this.#hangupJobs.inc({ outcome });
   }
 
   rpcDone(node: string, method: string, outcome: string, seconds: number): void {

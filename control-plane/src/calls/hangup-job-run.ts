@@ -1,0 +1,166 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { CallError } from './errors.js';
+import type { Hangup } from './hangup.js';
+import type { HangupJob, JobCallResult } from './hangup-job.js';
+import type { HangupJobStore } from './hangup-job-store.js';
+import type { HangupOutcome } from './hangup-outcome.js';
+import { Pace } from './pace.js';
+
+/** Calls of one job that are being ended at a time: those whose peers are silent take `hangup_timeout_ms` each. */
+const MAX_IN_HAND = 500;
+/** Pauses before the calls that nothing could be sent for are tried again, in ms. */
+const RETRY_PAUSES_MS = [2000, 5000, 15_000];
+/** Pause before Redis is asked again, in ms. */
+const REDIS_PAUSE_MS = 500;
+
+export interface HangupJobRunOptions {
+  id: string;
+  /** Who holds the job's lease. */
+  worker: string;
+  leaseMs: number;
+  store: HangupJobStore;
+  hangup: Pick<Hangup, 'hangup'>;
+  /** Told of each hangup, as of one by itself. */
+  hangupDone: (outcome: HangupOutcome | 'refused', seconds: number) => void;
+  /** Told that all calls of a job have their outcome. */
+  jobDone: (job: HangupJob) => void;
+  warn: (detail: Record<string, unknown>, message: string) => void;
+}
+
+/** One worker's work on one hangup job, from where the job is to its end, or until the worker may not go on. */
+export class HangupJobRun {
+  readonly #o: HangupJobRunOptions;
+  readonly #inHand = new Set<Promise<void>>();
+  #settled: (() => void) | undefined;
+  #stopping: AbortSignal = AbortSignal.abort();
+
+  constructor(options: HangupJobRunOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Ends the job's pending calls. Resolves when the job is over, or another worker's.
+   *
+   * @throws where it was told to stop, once the calls in hand are done with
+   */
+  async work(stopping: AbortSignal): Promise<void> {
+    this.#stopping = stopping;
+    const renewing = setInterval(() => void this.#renew(), this.#o.leaseMs / 3);
+    try {
+      const job = await this.#patiently(() => this.#o.store.get(this.#o.id));
+      if (job !== undefined) await this.#endAll(job);
+    } finally {
+      await Promise.all(this.#inHand);
+      clearInterval(renewing);
+    }
+  }
+
+  async #endAll(job: HangupJob): Promise<void> {
+    const { id, store } = this.#o;
+    const pace = new Pace(job.rate);
+    for (let tries = 0; tries <= RETRY_PAUSES_MS.length; tries++) {
+      const pauseMs = RETRY_PAUSES_MS[tries - 1];
+      if (pauseMs !== undefined) {
+        if (!(await this.#patiently(() => store.hasPending(id)))) break;
+        await delay(pauseMs, undefined, { signal: this.#stopping });
+      }
+      if (!(await this.#endThoseTried(tries, job, pace))) return;
+    }
+    if ((await this.#patiently(() => store.finish(id, 'done', Date.now()))) !== 'finished') return;
+    const done = await this.#patiently(() => store.get(id));
+    if (done !== undefined) this.#o.jobDone(done);
+  }
+
+  /**
+   * Ends the calls that were tried so often, each once more.
+   *
+   * @returns false where this worker may not go on
+   */
+  async #endThoseTried(tries: number, job: HangupJob, pace: Pace): Promise<boolean> {
+    const { id, store, worker } = this.#o;
+    let after = -1;
+    for (;;) {
+      this.#stopping.throwIfAborted();
+      while (this.#inHand.size >= MAX_IN_HAND) await this.#oneSettled();
+      const most = await pace.next(MAX_IN_HAND - this.#inHand.size, this.#stopping);
+      const taken = await this.#patiently(() => store.take(id, worker, tries, after, most));
+      for (const { callId, place } of taken ?? []) {
+        after = place;
+        this.#hold(this.#end(callId, tries, place, job));
+      }
+      if (taken === undefined || taken.length === 0) {
+        await Promise.all(this.#inHand);
+        return taken !== undefined;
+      }
+    }
+  }
+
+  async #end(callId: string, tries: number, place: number, job: HangupJob): Promise<void> {
+    const { id, store } = this.#o;
+    const result = await this.#hangup(callId, job, tries === RETRY_PAUSES_MS.length);
+    await this.#patiently(() =>
+      result === undefined ? store.postpone(id, callId, tries + 1, place) : store.record(id, result),
+    );
+  }
+
+  /** @returns undefined where it may go better another time */
+  async #hangup(
+    callId: string,
+    { by, reason }: HangupJob,
+    lastTry: boolean,
+  ): Promise<JobCallResult | undefined> {
+    const started = performance.now();
+    const seconds = () => (performance.now() - started) / 1000;
+    try {
+      const { outcome, legs } = await this.#o.hangup.hangup(callId, { by, reason });
+      this.#o.hangupDone(outcome, seconds());
+      // Its dialog is unknown, or the control plane that had it in hand is gone and its lock stands for a while.
+      if (!lastTry && outcome === 'failed' && legs.every(({ method }) => method === null)) return undefined;
+      return { call_id: callId, outcome, legs };
+    } catch (error) {
+      this.#o.hangupDone('refused', seconds());
+      const code = error instanceof CallError ? error.code : 'internal_error';
+      if (!lastTry && (code === 'node_unavailable' || code === 'internal_error')) return undefined;
+      if (code === 'internal_error')
+        this.#o.warn({ err: error, call_id: callId, hangup_job: this.#o.id }, 'hangup failed');
+      return { call_id: callId, outcome: 'failed', legs: [], code };
+    }
+  }
+
+  #hold(work: Promise<void>): void {
+    // What is not written stays pending, for whoever goes on with the job.
+    const held = work
+      .catch(() => {})
+      .finally(() => {
+        this.#inHand.delete(held);
+        this.#settled?.();
+      });
+    this.#inHand.add(held);
+  }
+
+  async #oneSettled(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#settled = resolve;
+    });
+  }
+
+  /** Redis may be away for a moment: what is asked of it waits, for nothing of a job may get lost. */
+  async #patiently<T>(ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (this.#stopping.aborted) throw error;
+        await delay(REDIS_PAUSE_MS, undefined, { signal: this.#stopping });
+      }
+    }
+  }
+
+  async #renew(): Promise<void> {
+    try {
+      await this.#o.store.renew(this.#o.id, this.#o.worker, this.#o.leaseMs);
+    } catch (err) {
+      this.#o.warn({ err, hangup_job: this.#o.id }, 'hangup job waits for Redis');
+    }
+  }
+}
