@@ -13,6 +13,7 @@ import { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
 import { createLogger } from '../../control-plane/src/log.js';
 import { type ControlPlane, startControlPlane } from '../../control-plane/src/main.js';
 import { ApiClient } from './api-client.js';
+import { eventually } from './await.js';
 import { Part } from './part.js';
 
 /** What the harness needs of a tap test. */
@@ -174,12 +175,15 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
     });
     t.teardown(() => inside.stop());
   }
+  const api = new ApiClient(`http://${config.api.listen}`, tokens);
+  // At its start the control plane has the certificates read anew, which in Kamailio 5 may break a connection.
+  if (options.tls && options.controlPlane !== 'none') await configApplied(api);
   return {
     config,
     configFile,
     sip: { host: HOST, port: sipPort },
     sips: { host: HOST, port: sipsPort },
-    api: new ApiClient(`http://${config.api.listen}`, tokens),
+    api,
     redis,
     redisUrl,
     rpc,
@@ -187,6 +191,13 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
     parts: { redis: redisPart, kamailio, controlPlane },
     kamailioLog,
   };
+}
+
+/** Waits until Kamailio holds the configuration. */
+async function configApplied(api: ApiClient): Promise<void> {
+  await eventually('a node that holds the configuration', async () =>
+    /^retell_proxy_kamailio_config_applied\{.*\} 1$/m.test((await api.get('/metrics')).body),
+  );
 }
 
 async function startPart(t: TestLike, part: Part): Promise<Part> {

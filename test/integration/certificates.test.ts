@@ -70,6 +70,12 @@ const MISNAMED: Record<string, Certificate> = {
   ]),
 };
 
+/**
+ * Of an attempt that a certificate ended: a handshake takes a while, and whether it has failed before Kamailio
+ * has the INVITE to send (477) or after that, so that no answer comes (408), is a matter of chance.
+ */
+const NO_ANSWER_OR_NOTHING_SENT = /^(408|477)$/;
+
 /** A carrier with an address and a destination of its own, whose gateway shows the certificate. */
 async function startCarriers(
   certificates: Record<string, Certificate>,
@@ -121,7 +127,7 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
     });
   }
 
-  // Each takes as long as a gateway may be silent.
+  // Each takes as long as a gateway may be silent, unless the handshake has failed before there is anything to send.
   const refused = ({ what, peer, to, keys }: (typeof right)[number]) =>
     t.test(`${what}: the caller gets 503 and the record names the gateway`, { buffered: true }, async (t) => {
       answering(peer);
@@ -130,7 +136,7 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
       const record = await recordOf(stack, caller.callId, 'ended');
       t.match(
         record.timeline.filter(({ type }: { type: string }) => type === 'attempt_failed'),
-        [{ carrier: keys.name, gateway: peer.uri(), status: 408 }],
+        [{ carrier: keys.name, gateway: peer.uri(), status: NO_ANSWER_OR_NOTHING_SENT }],
       );
     });
   const failover = t.test('the next gateway takes the call', { buffered: true }, async (t) => {
@@ -141,7 +147,7 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
     t.match(record, { carrier: failing.keys.name, gateway: second.uri() });
     t.match(
       record.timeline.filter(({ type }: { type: string }) => type === 'attempt_failed'),
-      [{ gateway: failing.peer.uri(), status: 408 }],
+      [{ gateway: failing.peer.uri(), status: NO_ANSWER_OR_NOTHING_SENT }],
     );
     t.equal((await caller.bye()).status, 200);
   });

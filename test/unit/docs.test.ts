@@ -88,7 +88,9 @@ t.test('kamailio.md has a row for every definition, with its default', async (t)
   const rows = rowsOf(read('docs/reference/kamailio.md'));
   const definitions = [...read('kamailio/definitions.cfg').matchAll(/^#!trydef (\w+) (\S+)/gm)];
   t.not(definitions.length, 0);
-  for (const [, name = '', value] of definitions) t.equal(rows.get(name)?.[0], `\`${value}\``, name);
+  // Of several the last one is the default; those above it are for some circumstance, which the row tells.
+  const defaults = new Map(definitions.map(([, name = '', value]) => [name, value]));
+  for (const [name, value] of defaults) t.equal(rows.get(name)?.[0], `\`${value}\``, name);
 });
 
 for (const page of ['README.md', ...filesIn('docs', '.md')]) {
