@@ -15,12 +15,16 @@ import { HangupJobs } from './calls/hangup-jobs.js';
 import type { HangupOutcome } from './calls/hangup-outcome.js';
 import { HangupSelection } from './calls/hangup-selection.js';
 import { OpenRecords } from './calls/open-records.js';
+import { Reconciler } from './calls/reconciler.js';
+import { NodesReconciler } from './calls/reconciler-nodes.js';
+import { Zombies } from './calls/reconciler-zombies.js';
 import { CallStore } from './calls/store.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
 import { loadConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
+import { EventBacklog } from './kamailio/event-backlog.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
 import { RoutingTables } from './kamailio/routing-tables.js';
@@ -190,6 +194,33 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     const records = new OpenRecords(redis);
     const drift = new LimitDrift({ config: active, records, nodes: tables, observer: metrics });
+    const graceMs = () => active.current.calls.reaper.grace_s * 1000;
+    const reconciler = new Reconciler({
+      redis,
+      nodes: new NodesReconciler({
+        nodes,
+        store,
+        records,
+        backlog: new EventBacklog(redis),
+        zombies: new Zombies({
+          store,
+          mode: () => active.current.calls.reaper.end_dialogs,
+          timeoutMs: config.calls.hangup_timeout_ms,
+          observer: metrics,
+        }),
+        graceMs,
+        ringTimeoutMs: config.calls.ring_timeout_s * 1000,
+        schedule: (kind, id, atMs) => due.schedule(kind, id, atMs),
+        callEnded: (by) => metrics.callEnded(by),
+      }),
+      retell: {
+        run: async () => ({ ongoing: null, ours: null, skipped: 'not compared yet', error: null }),
+      },
+      replica: consumer,
+      intervalMs: () => active.current.calls.reconcile_interval_s * 1000,
+      observer: metrics.reconciliation,
+      warn,
+    });
     const reload = new Reload({
       config: active,
       load: () => loadConfig(options.configFile),
@@ -211,6 +242,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       carriers: new Carriers({ config: active, nodes: tables, drains, slots }),
       drains,
       reload,
+      reconciler,
       correlation,
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
@@ -231,7 +263,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     stack.push(() => correlation.stop());
     // Retell's answers are not waited for once it stops: what they were for falls back.
-    for (const part of [due, reader, decisions, reload, drains, slots, drift, hangupWorker]) {
+    for (const part of [due, reader, decisions, reload, drains, slots, drift, hangupWorker, reconciler]) {
       part.start();
       stack.push(() => part.stop());
     }

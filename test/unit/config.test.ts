@@ -43,7 +43,14 @@ t.test('defaults', async (t) => {
       },
       numbers: [],
       carriers: [],
-      calls: { max_duration_s: 7200, ring_timeout_s: 120, hangup_timeout_ms: 5000, retention_days: 7 },
+      calls: {
+        max_duration_s: 7200,
+        ring_timeout_s: 120,
+        hangup_timeout_ms: 5000,
+        retention_days: 7,
+        reconcile_interval_s: 30,
+        reaper: { stop_at_retell: 'observe', end_dialogs: 'observe', grace_s: 10 },
+      },
       api: { listen: '127.0.0.1:8080', tokens: [{ name: 'ops', token: secret, scopes: ['read'] }] },
       kamailio: {
         nodes: [{ name: 'node1', rpc_url: 'http://127.0.0.1:8088/RPC' }],

@@ -62,19 +62,35 @@ export class OpenRecords {
     return [...found.values()];
   }
 
+  /** Retell's ids of the calls, by ours, as far as they are known: secrets as long as the calls are up. */
+  async retellCallIds(records: readonly OpenRecord[]): Promise<Map<string, string>> {
+    const values = await this.#fields(records, ['retell_call_id']);
+    const names = new Map<string, string>();
+    for (const [i, [name]] of values.entries()) if (name) names.set((records[i] as OpenRecord).id, name);
+    return names;
+  }
+
   async #complete(records: readonly OpenRecord[]): Promise<void> {
+    for (const [i, [node, carrier, callId]] of (await this.#fields(records, FIELDS)).entries()) {
+      const record = records[i] as OpenRecord;
+      record.node = node ?? undefined;
+      record.carrier = carrier ?? undefined;
+      record.sip_call_id = callId ?? undefined;
+    }
+  }
+
+  /** The values of these fields, record by record. */
+  async #fields(records: readonly OpenRecord[], fields: readonly string[]): Promise<(string | null)[][]> {
+    const values: (string | null)[][] = [];
     for (let at = 0; at < records.length; at += BATCH) {
-      const batch = records.slice(at, at + BATCH);
       const pipeline = this.#redis.pipeline();
-      for (const { id } of batch) pipeline.hmget(recordKey(id), ...FIELDS);
-      for (const [i, [error, values]] of ((await pipeline.exec()) ?? []).entries()) {
+      for (const { id } of records.slice(at, at + BATCH)) pipeline.hmget(recordKey(id), ...fields);
+      for (const [error, found] of (await pipeline.exec()) ?? []) {
         if (error) throw error;
-        const record = batch[i];
-        if (record === undefined) continue;
-        for (const [n, value] of (values as (string | null)[]).entries())
-          record[FIELDS[n] as (typeof FIELDS)[number]] = value ?? undefined;
+        values.push(found as (string | null)[]);
       }
     }
+    return values;
   }
 }
 

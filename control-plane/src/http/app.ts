@@ -10,6 +10,7 @@ import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
+import { type ReconciliationRoutesOptions, reconciliationRoutes } from './routes/reconciliation.js';
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
 
 export interface AppOptions
@@ -18,6 +19,7 @@ export interface AppOptions
     ConfigRoutesOptions,
     HangupRoutesOptions,
     OperationsRoutesOptions,
+    ReconciliationRoutesOptions,
     WebhookRoutesOptions {
   logger: FastifyBaseLogger;
   tokens: readonly ApiToken[];
@@ -55,6 +57,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(hangupRoutes, options);
   await app.register(carrierRoutes, options);
   await app.register(configRoutes, options);
+  await app.register(reconciliationRoutes, options);
   await app.register(webhookRoutes, options);
   return app;
 }

@@ -14,6 +14,7 @@ export const PROBLEMS = {
   carrier_not_found: { status: 404, title: 'There is no such carrier' },
   gateway_not_found: { status: 404, title: 'There is no such gateway' },
   hangup_job_not_found: { status: 404, title: 'There is no such hangup job' },
+  not_reconciled_yet: { status: 404, title: 'The calls have not been compared yet' },
   not_found: { status: 404, title: 'There is nothing at this path' },
   hangup_job_finished: { status: 409, title: 'The hangup job is over' },
   hangup_jobs_full: { status: 409, title: 'As many hangup jobs run as may' },

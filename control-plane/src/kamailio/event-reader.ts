@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis';
 import { EventFormatError, parseEvents, type SipEvent } from './events.js';
 
 /** The consumer group that all replicas of the control plane share. */
-const GROUP = 'control-plane';
+export const GROUP = 'control-plane';
 /** Batches that cannot be read are kept here for a human to look at, the newest of them. */
 const UNREADABLE = 'sip:events:unreadable';
 const UNREADABLE_LENGTH = 1000;
@@ -190,7 +190,7 @@ export class EventReader {
   }
 }
 
-function streamOf(node: string): string {
+export function streamOf(node: string): string {
   return `sip:events:${node}`;
 }
 

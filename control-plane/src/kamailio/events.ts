@@ -268,7 +268,7 @@ function carrierOf(f: Fields): string | undefined {
 }
 
 /** Kamailio writes an IPv6 address without brackets here, and takes it only with them. */
-function socketText(text: string): string {
+export function socketText(text: string): string {
   return text.replace(/^(\w+):([^[\]]*:[^[\]]*):(\d+)$/, '$1:[$2]:$3');
 }
 
@@ -284,7 +284,7 @@ function calleeRouteSet(recordRoutes: string[], callerRoutes: number): string[] 
 }
 
 /** Splits a list of name-addr values at the commas between them, not at those inside of <>. */
-function splitRoutes(list: string): string[] {
+export function splitRoutes(list: string): string[] {
   return list.match(/<[^>]*>[^,]*/g)?.map((route) => route.trim()) ?? [];
 }
 

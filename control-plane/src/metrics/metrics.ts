@@ -7,6 +7,7 @@ import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '..
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
+import { ReconciliationMetrics } from './reconciliation-metrics.js';
 
 /** Longest to wait for a Kamailio node when Prometheus scrapes, and how long its figures are kept, in ms. */
 const NODE_CACHE_MS = 2000;
@@ -48,6 +49,7 @@ const REFUSAL_REASONS = [
 /** Every metric of the control plane, in one registry of its own. */
 export class Metrics implements CallObserver, DecisionObserver, DriftObserver, ZombieObserver {
   readonly registry = new Registry();
+  readonly reconciliation = new ReconciliationMetrics(this.registry);
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
   readonly #callsEnded = this.#counter('calls_ended_total', 'Calls that ended, by who ended them', [

@@ -60,6 +60,13 @@ export const Calls = Type.Object(
       minimum: 1,
       maximum: 365,
     }),
+    reconcile_interval_s: Type.Integer({
+      description: "How often Kamailio's dialogs and Retell's ongoing calls are compared with the records",
+      unit: 's',
+      default: 30,
+      minimum: 5,
+      maximum: 3600,
+    }),
     reaper: Reaper,
     limits: limits('of all numbers and carriers together'),
   },
