@@ -1,4 +1,5 @@
 import { type ProcessSpec, RunningProcess } from '../../control-plane/src/cli/process.js';
+import type { TestLike } from './stack.js';
 
 /** One program of a stack that a test can stop, kill and start again. */
 export class Part {
@@ -33,4 +34,11 @@ export class Part {
     await this.#process?.kill();
     this.#process = undefined;
   }
+}
+
+/** Starts a part and stops it when the test ends. */
+export async function startPart(t: TestLike, part: Part): Promise<Part> {
+  t.teardown(() => part.stop());
+  await part.start();
+  return part;
 }

@@ -3,18 +3,19 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { stringify } from 'yaml';
 import { freePort } from '../../control-plane/src/cli/ports.js';
 
-import { controlPlaneProcess, kamailioProcess, redisProcess } from '../../control-plane/src/cli/processes.js';
+import { controlPlaneProcess, redisProcess } from '../../control-plane/src/cli/processes.js';
 import { parseConfig } from '../../control-plane/src/config/load.js';
 import type { Config } from '../../control-plane/src/config/schema.js';
-import { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
+import type { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
 import { createLogger } from '../../control-plane/src/log.js';
 import { type ControlPlane, startControlPlane } from '../../control-plane/src/main.js';
 import { ApiClient } from './api-client.js';
 import { eventually } from './await.js';
-import { Part } from './part.js';
+import { Part, startPart } from './part.js';
+import { renderConfig } from './stack-config.js';
+import { type NodePlace, placeNode, type StackNode, startNode } from './stack-node.js';
 
 /** What the harness needs of a tap test. */
 export interface TestLike {
@@ -48,9 +49,13 @@ export interface StackOptions {
   ipv6?: boolean;
   /** Whether the control plane runs in this process (default), in one of its own, or not at all. */
   controlPlane?: 'inside' | 'process' | 'none';
+  /** How many Kamailio nodes, named node1 and so on. Default 1. */
+  nodes?: number;
+  /** How many control planes on the same Redis; those after the first run in processes of their own. Default 1. */
+  replicas?: number;
 }
 
-/** Redis, Kamailio and the control plane on free ports, for one test. */
+/** Redis, Kamailio and the control plane on free ports, for one test. With several nodes `sip` and so on are node1's. */
 export interface Stack {
   config: Config;
   /** The file that it came from, which a test may change and have reloaded. */
@@ -67,6 +72,9 @@ export interface Stack {
   parts: { redis: Part; kamailio: Part; controlPlane: Part | undefined };
   /** Kamailio's last lines of log. */
   kamailioLog: string[];
+  nodes: [StackNode, ...StackNode[]];
+  /** Of every replica, `api` first. */
+  apis: [ApiClient, ...ApiClient[]];
 }
 
 /**
@@ -78,118 +86,73 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-test-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
 
-  const [sipPort, sipsPort, rpcPort, apiPort, redisPort] = [
-    await freePort(),
-    await freePort(),
-    await freePort(),
-    await freePort(),
-    await freePort(),
-  ];
+  const places: [NodePlace, ...NodePlace[]] = [await placeNode(0, directory)];
+  while (places.length < (options.nodes ?? 1)) places.push(await placeNode(places.length, directory));
+  const redisPort = await freePort();
   const redisUrl = `redis://${HOST}:${redisPort}`;
   const rpcToken = randomBytes(16).toString('hex');
   const tokens = Object.fromEntries(['all', 'reader'].map((name) => [name, randomBytes(16).toString('hex')]));
-  const text = stringify({
-    sip: {
-      listen: [HOST, ...(options.ipv6 ? ['[::1]'] : [])].flatMap((host) => [
-        `udp:${host}:${sipPort}`,
-        `tcp:${host}:${sipPort}`,
-        ...(options.tls ? [`tls:${host}:${sipsPort}`] : []),
-      ]),
-      workers: 4,
-      ...(options.tls && { tls: options.tls }),
-      ...options.config?.sip,
-    },
-    retell: { gateways: options.gateways, networks: [RETELL_HOST], ...options.config?.retell },
-    numbers: options.config?.numbers ?? [{ number: NUMBER }],
-    carriers: options.config?.carriers ?? [
-      // A carrier that only calls: nothing is sent to its gateway.
-      {
-        name: 'acme',
-        networks: [CARRIER_HOST],
-        gateways: [{ uri: `sip:${CARRIER_HOST}:${sipPort}` }],
-        probe: false,
-      },
-    ],
-    calls: { hangup_timeout_ms: 3000, ...options.config?.calls },
-    api: {
-      listen: `${HOST}:${apiPort}`,
-      tokens: [
-        { name: 'all', token: tokens.all, scopes: ['read', 'control', 'admin'] },
-        { name: 'reader', token: tokens.reader, scopes: ['read'] },
-      ],
-    },
-    redis: { url: redisUrl },
-    kamailio: {
-      nodes: [
-        {
-          name: 'node1',
-          rpc_url: `http://${HOST}:${rpcPort}/RPC`,
-          rpc_token: rpcToken,
-          data_directory: join(directory, 'kamailio'),
-        },
-      ],
-      shared_memory_mb: 64,
-    },
-    log: { level: 'warn' },
-  });
-  const config = parseConfig(text, {});
-  const configFile = join(directory, 'config.yaml');
-  await writeFile(configFile, text);
+  const writeConfig = async (name: string) => {
+    const apiListen = `${HOST}:${await freePort()}`;
+    const text = renderConfig(options, { places, apiListen, redisUrl, rpcToken, tokens });
+    const configFile = join(directory, name);
+    await writeFile(configFile, text);
+    return { config: parseConfig(text, {}), configFile, apiListen };
+  };
+  const first = await writeConfig('config.yaml');
+  const { config, configFile } = first;
 
-  const kamailioLog: string[] = [];
   const redisSpec = await redisProcess({ directory: join(directory, 'redis'), host: HOST, port: redisPort });
   const redisPart = await startPart(t, new Part(redisSpec, () => {}));
-  const kamailioSpec = await kamailioProcess({
-    config,
-    node: 'node1',
-    directory: join(directory, 'kamailio'),
-    redisUrl,
-    rpcToken,
-  });
-  const kamailio = await startPart(
-    t,
-    new Part(kamailioSpec, (line) => {
-      kamailioLog.push(line);
-      if (kamailioLog.length > 200) kamailioLog.shift();
-    }),
-  );
+  const node1 = await startNode(t, places[0], { config, redisUrl, rpcToken });
+  const nodes: Stack['nodes'] = [node1];
+  for (const place of places.slice(1)) nodes.push(await startNode(t, place, { config, redisUrl, rpcToken }));
 
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   redis.on('error', () => {});
   t.teardown(() => redis.disconnect());
-  const rpc = new RpcClient({ node: 'node1', url: `http://${HOST}:${rpcPort}/RPC`, token: rpcToken });
-  t.teardown(() => rpc.close());
 
+  const startProcess = async ({ configFile, apiListen }: typeof first) => {
+    const spec = controlPlaneProcess({ configFile, apiListen, redisUrl, rpcToken });
+    return startPart(t, new Part(spec, (line) => t.comment(line)));
+  };
   let controlPlane: Part | undefined;
   if (options.controlPlane === 'process') {
-    const spec = controlPlaneProcess({ configFile, apiListen: config.api.listen, redisUrl, rpcToken });
-    controlPlane = await startPart(t, new Part(spec, (line) => t.comment(line)));
+    controlPlane = await startProcess(first);
   } else if (options.controlPlane !== 'none') {
     const inside: ControlPlane = await startControlPlane({
       config,
       configFile,
-      dataDirectory: join(directory, 'kamailio'),
+      dataDirectory: places[0].directory,
       redisUrl,
       rpcToken,
       log: createLogger('silent'),
     });
     t.teardown(() => inside.stop());
   }
-  const api = new ApiClient(`http://${config.api.listen}`, tokens);
+  const api = new ApiClient(`http://${first.apiListen}`, tokens);
+  const apis: Stack['apis'] = [api];
+  while (apis.length < (options.replicas ?? 1)) {
+    const replica = await writeConfig(`config${apis.length + 1}.yaml`);
+    await startProcess(replica);
+    apis.push(new ApiClient(`http://${replica.apiListen}`, tokens));
+  }
   // At its start the control plane has the certificates read anew, which in Kamailio 5 may break a connection.
   if (options.tls && options.controlPlane !== 'none') await configApplied(api);
   return {
     config,
     configFile,
-    sip: { host: HOST, port: sipPort },
-    sips: { host: HOST, port: sipsPort },
+    sip: node1.sip,
+    sips: node1.sips,
     api,
     redis,
     redisUrl,
-    rpc,
+    rpc: node1.rpc,
     rpcToken,
-    parts: { redis: redisPart, kamailio, controlPlane },
-    kamailioLog,
+    parts: { redis: redisPart, kamailio: node1.part, controlPlane },
+    kamailioLog: node1.log,
+    nodes,
+    apis,
   };
 }
 
@@ -198,10 +161,4 @@ async function configApplied(api: ApiClient): Promise<void> {
   await eventually('a node that holds the configuration', async () =>
     /^retell_proxy_kamailio_config_applied\{.*\} 1$/m.test((await api.get('/metrics')).body),
   );
-}
-
-async function startPart(t: TestLike, part: Part): Promise<Part> {
-  t.teardown(() => part.stop());
-  await part.start();
-  return part;
 }
