@@ -73,7 +73,13 @@ t.test('a leg whose BYE Kamailio lost gets one from the record, once', async (t)
   const scene = await startScene(t);
   const { caller, callee, record } = await establish(scene);
   const { node, hangup } = forcedHangup(t, scene, async (handler) => {
-    const ended = { type: 'ended' as const, at: Date.now() * 1000, id: record.id, by: 'api' };
+    const ended = {
+      type: 'ended' as const,
+      at: Date.now() * 1000,
+      id: record.id,
+      by: 'api',
+      reason: undefined,
+    };
     await handler.handle('node1', [...byeTo(caller, callee), ended]);
   });
   const result = await hangup.hangup(record.id, { by: 'test', reason: 'maintenance' });

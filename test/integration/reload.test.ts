@@ -135,11 +135,11 @@ t.test('what needs a restart is named and stays as it was', async (t) => {
   await rewrite(scene.stack, (config: Record<string, unknown>) => {
     withNumbers(OTHER_NUMBER)(config);
     config.log = { level: 'error' };
-    config.calls = { max_duration_s: 60, hangup_timeout_ms: 3000 };
+    config.calls = { ring_timeout_s: 60, hangup_timeout_ms: 3000 };
   });
   t.match((await scene.stack.api.post('/v1/config/reload')).body, {
     outcome: 'applied',
-    requires_restart: ['calls.max_duration_s', 'log.level'],
+    requires_restart: ['calls.ring_timeout_s', 'log.level'],
   });
   t.equal(await statusOf(scene, OTHER_NUMBER), 486);
 });

@@ -282,6 +282,21 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     'numbers[0].limits.concurrent_calls: 0 is not a whole number from 1 to 100000 (calls); write it like 200',
   ],
   [
+    'a number whose calls may last no time',
+    { numbers: [number({ max_duration_s: 0 })] },
+    'numbers[0].max_duration_s: 0 is not a whole number from 1 to 86400 (s); write it like 3600',
+  ],
+  [
+    'a carrier whose calls may last too long',
+    { carriers: [acme({ max_duration_s: 86_401 })] },
+    'carriers[0].max_duration_s: 86401 is not a whole number from 1 to 86400 (s); write it like 3600',
+  ],
+  [
+    'a keepalive that Kamailio does not take',
+    { calls: { keepalive_s: 29 } },
+    'calls.keepalive_s: 29 is too often; write 0 for never, or 30 to 3600',
+  ],
+  [
     'one number twice',
     { numbers: [{ number: '+14155550100' }, { number: '+14155550100' }] },
     'numbers[1].number: "+14155550100" is the same as numbers[0].number; leave one out',

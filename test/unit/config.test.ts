@@ -45,6 +45,7 @@ t.test('defaults', async (t) => {
       carriers: [],
       calls: {
         max_duration_s: 7200,
+        keepalive_s: 0,
         ring_timeout_s: 120,
         hangup_timeout_ms: 5000,
         retention_days: 7,

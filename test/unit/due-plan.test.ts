@@ -21,6 +21,7 @@ const answered: CallEvent = {
   type: 'answered',
   carrier: 'acme',
   gateway: 'sip:192.0.2.1',
+  max_duration_s: undefined,
   h_entry: 1,
   h_id: 1,
   from_uri: 'sip:a@192.0.2.1',
@@ -28,7 +29,7 @@ const answered: CallEvent = {
   caller: leg,
   callee: leg,
 };
-const ended = (by: string): CallEvent => ({ ...base, type: 'ended', by });
+const ended = (by: string): CallEvent => ({ ...base, type: 'ended', by, reason: undefined });
 const failed: CallEvent = {
   ...base,
   type: 'failed',

@@ -113,6 +113,7 @@ t.test(
             number: '+14155550100',
             fallback: 'sip:+14155550199@198.51.100.10',
             limits: { calls_per_second: 2 },
+            max_duration_s: 600,
           },
         ],
         carriers: [
@@ -122,6 +123,7 @@ t.test(
             register: { registrar: 'sip:198.51.100.10;transport=tcp' },
             number_format: 'digits',
             limits: { concurrent_calls: 5 },
+            max_duration_s: 1200,
           },
         ],
         calls: { limits: { concurrent_calls: 50 } },
@@ -135,8 +137,11 @@ t.test(
     ]);
     t.same(rows('limits'), [
       '1:concurrent\\:\\:all:0:1:50:0',
-      '2:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
-      '3:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
+      '2:duration\\:\\:all:0:1:7200:0',
+      '3:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
+      '4:duration\\:\\:carrier\\:\\:acme:0:1:1200:0',
+      '5:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
+      '6:duration\\:\\:number\\:\\:+14155550100:0:1:600:0',
     ]);
     t.same(rows('fallbacks'), [
       '1:+14155550100:0:0:sip\\:+14155550199@198.51.100.10:0',
@@ -154,6 +159,11 @@ t.test('a node file defines addresses and sizes, and holds no secret', (t) => {
   t.ok(lines.includes('#!substdef "!RPC_LISTEN!tcp:127.0.0.1:8088!g"'));
   t.ok(lines.includes('#!define RPC_PORT 8088'));
   t.ok(lines.includes('#!define RING_TIMEOUT_MS 30000'));
+  t.notOk(
+    lines.some((line) => line.includes('KEEPALIVE_S')),
+    'keepalive is off',
+  );
+  t.ok(nodeFileOf({ calls: { keepalive_s: 60 } }).includes('#!define KEEPALIVE_S 60'));
   t.ok(
     lines.includes('#!substdef "!REDIS_SERVER!addr=192.0.2.9;port=6380;db=3;pass=$env(REDIS_PASSWORD)!g"'),
   );

@@ -115,7 +115,7 @@ t.test('keys that need a restart are named and keep their old value; the rest is
   write(
     configOf({
       sip: { listen: ['udp:192.0.2.200:5070'] },
-      calls: { max_duration_s: 60, limits: { calls_per_second: 3 } },
+      calls: { max_duration_s: 60, ring_timeout_s: 30, limits: { calls_per_second: 3 } },
       retell: retell({ api_key, register_timeout_ms: 500, reserved_inbound: 2 }),
       redis: { url: 'redis://192.0.2.9' },
       log: { level: 'debug' },
@@ -123,16 +123,17 @@ t.test('keys that need a restart are named and keep their old value; the rest is
   );
   const result = await reload.run();
   t.same(result.requires_restart, [
-    'calls.max_duration_s',
+    'calls.ring_timeout_s',
     'log.level',
     'redis.url',
     'retell.register_timeout_ms',
     'sip.listen',
   ]);
-  t.same(result.changes.keys, ['calls.limits', 'retell.reserved_inbound']);
+  t.same(result.changes.keys, ['calls.limits', 'calls.max_duration_s', 'retell.reserved_inbound']);
   const { sip, calls, retell: now, redis, log } = active.current;
   t.same(sip.listen, ['udp:192.0.2.200:5060', 'tcp:192.0.2.200:5060']);
-  t.equal(calls.max_duration_s, 7200);
+  t.equal(calls.max_duration_s, 60);
+  t.equal(calls.ring_timeout_s, 120);
   t.same(calls.limits, { calls_per_second: 3 });
   t.equal(now.register_timeout_ms, 2000);
   t.equal(now.reserved_inbound, 2);

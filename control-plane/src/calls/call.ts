@@ -58,6 +58,8 @@ export interface Call {
   created_at: number;
   ringing_at: number | undefined;
   answered_at: number | undefined;
+  /** How long it may last from the answer, in s. */
+  max_duration_s: number | undefined;
   ended_at: number | undefined;
   ended_by: EndedBy | undefined;
   sip_status: number | undefined;

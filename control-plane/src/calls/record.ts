@@ -48,6 +48,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         gateway: event.gateway,
         answered_at: at,
         sip_status: '200',
+        ...(event.max_duration_s === undefined ? {} : { max_duration_s: String(event.max_duration_s) }),
         dialog: JSON.stringify({ h_entry, h_id, from_uri, to_uri, caller, callee }),
         ...timeline(event, { gateway: event.gateway }),
       };
@@ -61,7 +62,12 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
     case 'refusal_acked':
       return { refusal_acked_at: at, ...timeline(event, {}) };
     case 'ended':
-      return { ended_at: at, ended_by: event.by, ...timeline(event, { by: event.by }) };
+      return {
+        ended_at: at,
+        ended_by: event.by,
+        ...given({ reason: event.reason }),
+        ...timeline(event, given({ by: event.by, reason: event.reason })),
+      };
     case 'failed':
       return {
         ended_at: at,
@@ -127,6 +133,7 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     created_at: number(record.created_at) ?? entries[0]?.at ?? 0,
     ringing_at: number(record.ringing_at),
     answered_at: number(record.answered_at),
+    max_duration_s: number(record.max_duration_s),
     ended_at: number(record.ended_at),
     ended_by: record.ended_by as EndedBy | undefined,
     sip_status: number(record.sip_status),

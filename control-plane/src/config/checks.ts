@@ -32,6 +32,7 @@ export function crossChecks(data: unknown, skip: Set<string>, show: Show): Confi
     ...addressesWithoutSocket(find, show),
     ...numbersThatCannotWork(places, skip),
     ...keysThatNeedAnother(places, skip),
+    ...keepaliveTooOften(places),
   ];
 }
 
@@ -163,4 +164,16 @@ function fieldsOf(value: unknown): Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Record<string, unknown>)
     : {};
+}
+
+/** Kamailio takes no shorter interval than this, in s. */
+const SHORTEST_KEEPALIVE_S = 30;
+
+function keepaliveTooOften(places: Places): ConfigProblem[] {
+  return places('calls.keepalive_s')
+    .filter(({ value }) => typeof value === 'number' && value > 0 && value < SHORTEST_KEEPALIVE_S)
+    .map(({ path, value }) => ({
+      path,
+      message: `${value} is too often; write 0 for never, or ${SHORTEST_KEEPALIVE_S} to 3600`,
+    }));
 }

@@ -18,6 +18,7 @@ export function callView(call: Call) {
     created_at: iso(call.created_at),
     ringing_at: isoOrNull(call.ringing_at),
     answered_at: isoOrNull(call.answered_at),
+    max_duration_s: call.max_duration_s ?? null,
     ended_at: isoOrNull(call.ended_at),
     ended_by: call.ended_by ?? null,
     sip_status: call.sip_status ?? null,

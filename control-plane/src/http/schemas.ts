@@ -35,6 +35,9 @@ export const CallSchema = Type.Object(
     created_at: Time('When the INVITE came'),
     ringing_at: Time('When the first provisional response above 100 came'),
     answered_at: Time('When the 200 came'),
+    max_duration_s: Type.Union([Type.Integer(), Type.Null()], {
+      description: 'How long it may last from the answer, in seconds; null until it is answered',
+    }),
     ended_at: Time('When the call ended'),
     ended_by: Type.Union(
       [Type.Enum(['carrier', 'retell', 'api', 'function', 'timeout', 'reaper', 'failure']), Type.Null()],
@@ -43,7 +46,7 @@ export const CallSchema = Type.Object(
     sip_status: Type.Union([Type.Integer(), Type.Null()], {
       description: "Final status of the call's INVITE",
     }),
-    reason: Text('Why it failed, where we know'),
+    reason: Text('Why it failed or timed out, where we know'),
     retell_disconnection_reason: Text("Retell's disconnection_reason"),
     transfers: Type.Array(Type.Unknown(), { description: 'Transfers of this call' }),
     timeline: Type.Array(

@@ -129,16 +129,20 @@ function carriers(config: Config): Rows {
 }
 
 function limits(config: Config): Rows {
-  const of = (who: string, limit: Config['calls']['limits']): Rows => [
+  const of = (
+    who: string,
+    { limits: limit, max_duration_s: duration }: Pick<Config['numbers'][number], 'limits' | 'max_duration_s'>,
+  ): Rows => [
     ...(limit?.concurrent_calls === undefined
       ? []
       : [[`concurrent::${who}`, limit.concurrent_calls] as const]),
     ...(limit?.calls_per_second === undefined ? [] : [[`rate::${who}`, limit.calls_per_second] as const]),
+    ...(duration === undefined ? [] : [[`duration::${who}`, duration] as const]),
   ];
   return [
-    ...of('all', config.calls.limits),
-    ...config.carriers.flatMap((carrier) => of(`carrier::${carrier.name}`, carrier.limits)),
-    ...config.numbers.flatMap((number) => of(`number::${number.number}`, number.limits)),
+    ...of('all', config.calls),
+    ...config.carriers.flatMap((carrier) => of(`carrier::${carrier.name}`, carrier)),
+    ...config.numbers.flatMap((number) => of(`number::${number.number}`, number)),
   ];
 }
 

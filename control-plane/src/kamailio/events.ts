@@ -81,6 +81,8 @@ export interface AnsweredEvent extends CallEventBase {
   type: 'answered';
   carrier: string | undefined;
   gateway: string;
+  /** how long it may last, in s */
+  max_duration_s: number | undefined;
   h_entry: number;
   h_id: number;
   from_uri: string;
@@ -99,6 +101,8 @@ export interface CancelEvent extends CallEventBase {
 export interface EndedEvent extends CallEventBase {
   type: 'ended';
   by: string;
+  /** why it timed out */
+  reason: string | undefined;
 }
 
 export interface FailedEvent extends CallEventBase {
@@ -204,7 +208,7 @@ function parseEvent(f: Fields): SipEvent {
     case 'refusal_acked':
       return { type, at, id: f.text('id'), code: f.optionalInteger('code') };
     case 'ended':
-      return { type, at, id: f.text('id'), by: f.text('by') };
+      return { type, at, id: f.text('id'), by: f.text('by'), reason: f.base64('reason') || undefined };
     case 'failed':
       return {
         type,
@@ -240,6 +244,7 @@ function parseAnswered(f: Fields, at: number): AnsweredEvent {
     id: f.text('id'),
     carrier: carrierOf(f),
     gateway: f.base64('gateway'),
+    max_duration_s: f.optionalInteger('max_duration_s'),
     h_entry: f.integer('h_entry'),
     h_id: f.integer('h_id'),
     from_uri: f.base64('from_uri'),

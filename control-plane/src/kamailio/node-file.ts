@@ -34,6 +34,7 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
     substitute('REDIS_SERVER', redisServer(options.redisUrl)),
     `#!define SIP_WORKERS ${config.sip.workers}`,
     `#!define MAX_DURATION_S ${config.calls.max_duration_s}`,
+    ...(config.calls.keepalive_s === 0 ? [] : [`#!define KEEPALIVE_S ${config.calls.keepalive_s}`]),
     `#!define RING_TIMEOUT_MS ${config.calls.ring_timeout_s * 1000}`,
     `#!define DECISION_TIMEOUT_MS ${config.retell.register_timeout_ms}`,
     ...(config.sip.tls === undefined ? [] : ['#!define WITH_TLS']),

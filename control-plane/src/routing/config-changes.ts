@@ -8,7 +8,7 @@ const NAMES = 100;
 const RESTART: { [Section in keyof Config]?: 'all' | (keyof Config[Section] & string)[] } = {
   sip: 'all',
   retell: ['register_timeout_ms'],
-  calls: ['max_duration_s', 'ring_timeout_s', 'hangup_timeout_ms', 'retention_days'],
+  calls: ['keepalive_s', 'ring_timeout_s', 'hangup_timeout_ms', 'retention_days'],
   api: 'all',
   redis: 'all',
   kamailio: 'all',

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { limits, strict } from './common.js';
+import { limits, maxDurationOfAll, strict } from './common.js';
 
 /** What is done with calls that are over on one side only. */
 function reaping(description: string) {
@@ -32,12 +32,14 @@ const Reaper = Type.Object(
 
 export const Calls = Type.Object(
   {
-    max_duration_s: Type.Integer({
-      description: 'An answered call is ended after this time',
+    max_duration_s: maxDurationOfAll,
+    keepalive_s: Type.Integer({
+      description:
+        'How often both sides of an answered call are asked with OPTIONS if they are there; 30 or more, 0 is never',
       unit: 's',
-      default: 7200,
-      minimum: 1,
-      maximum: 86_400,
+      default: 0,
+      minimum: 0,
+      maximum: 3600,
     }),
     ring_timeout_s: Type.Integer({
       description: 'A call that is not answered is given up after this time',

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { digestPassword, digestUsername, gateways, limits, strict, tlsName } from './common.js';
+import { digestPassword, digestUsername, gateways, limits, maxDuration, strict, tlsName } from './common.js';
 
 const Digest = Type.Object(
   {
@@ -125,6 +125,7 @@ const Carrier = Type.Object(
       "Name that its certificate must bear, in both directions; without it the host of each gateway's URI",
       'sip.acme.example.com',
     ),
+    max_duration_s: maxDuration('from and to this carrier'),
     limits: limits('from and to this carrier'),
   },
   { ...strict, description: 'One carrier' },

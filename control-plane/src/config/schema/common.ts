@@ -70,6 +70,27 @@ export function limits(whose: string) {
   );
 }
 
+/** Bounds of every longest duration of a call. */
+const MAX_DURATION = { unit: 's', minimum: 1, maximum: 86_400 };
+
+/** The longest duration of a call, for all of them. */
+export const maxDurationOfAll = Type.Integer({
+  description: 'An answered call is ended after this time',
+  default: 7200,
+  ...MAX_DURATION,
+});
+
+/** @param whose calls it is for, as in "calls of this carrier" */
+export function maxDuration(whose: string) {
+  return Type.Optional(
+    Type.Integer({
+      description: `An answered call ${whose} is ended after this time, where calls.max_duration_s is not less`,
+      ...MAX_DURATION,
+      examples: [3600],
+    }),
+  );
+}
+
 export function digestUsername(description: string, example: string) {
   return Type.String({ description, format: 'digest-username', examples: [example] });
 }

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { limits, strict } from './common.js';
+import { limits, maxDuration, strict } from './common.js';
 
 /** JSON of any kind, as Retell keeps it. */
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
@@ -62,6 +62,7 @@ const NumberEntry = Type.Object(
         examples: ['sip:+14155550199@198.51.100.10'],
       }),
     ),
+    max_duration_s: maxDuration('to and from this number'),
     limits: limits('to this number'),
   },
   { ...strict, description: 'One number' },
