@@ -2,8 +2,9 @@ import { callRefOf, MAX_LISTED_CALLS, type RetellApi, type RetellCall } from '..
 import { RetellError } from '../retell/errors.js';
 import type { Call } from './call.js';
 import type { OpenRecord, OpenRecords } from './open-records.js';
-import type { FindingAction, FindingKind, Findings } from './reconciler-findings.js';
-import type { CallStore } from './store.js';
+import type { FindingAction, Findings } from './reconciler-findings.js';
+import type { CallStore, Merge } from './store.js';
+import type { ZombieSource } from './zombies.js';
 
 /** Longest wait for one page of Retell's list, in ms. */
 const PAGE_MS = 10_000;
@@ -39,8 +40,8 @@ export interface RetellReconcilerOptions {
   records: OpenRecords;
   /** Look into one call, ask again, and do what the configuration says. */
   reaper: {
-    checkRetell(id: string): Promise<ReapOutcome>;
-    checkHere(id: string): Promise<ReapOutcome>;
+    checkRetell(id: string, by: ZombieSource): Promise<ReapOutcome>;
+    checkHere(id: string, by: ZombieSource): Promise<ReapOutcome>;
   };
   /** How long the other side may take to end a call, in ms. */
   graceMs: () => number;
@@ -58,7 +59,7 @@ export class RetellReconciler {
   async run(findings: Findings, signal: AbortSignal): Promise<RetellReport> {
     const report: RetellReport = { ongoing: null, ours: null, skipped: null, error: null };
     if (!this.#o.configured()) return { ...report, skipped: 'retell.api_key is not set' };
-    const before = Date.now();
+    const graceEnd = Date.now() - this.#o.graceMs();
     let ongoing: RetellCall[];
     try {
       ongoing = await this.#o.api.listOngoingCalls({ timeoutMs: PAGE_MS, signal });
@@ -66,52 +67,70 @@ export class RetellReconciler {
       if (!(error instanceof RetellError)) throw error;
       return { ...report, error: error.message };
     }
-    const refs = await this.#refs(ongoing);
-    const open = await this.#o.records.read();
-    const openIds = new Set(open.map(({ id }) => id));
-    const others = await this.#o.store.getAll([...refs].filter((id) => !openIds.has(id)));
-    const ended = others.filter((call) => call !== undefined);
     report.ongoing = ongoing.length;
-    report.ours = refs.size - others.length + ended.length;
-    const graceEnd = before - this.#o.graceMs();
+    const open = await this.#o.records.read();
+    const names = await this.#o.records.retellCallIds(open);
+    const { ours, ended } = await this.#ours(ongoing, names);
+    report.ours = ours.size;
     const lingering = ended.filter(({ ended_at = Number.POSITIVE_INFINITY }) => ended_at < graceEnd);
     await this.#check('retell_lingers', lingering, findings, signal);
     // A list that was cut says nothing of the calls that are not in it.
     if (ongoing.length >= MAX_LISTED_CALLS) return report;
-    const unlisted = open.filter(({ id, sinceMs }) => !refs.has(id) && sinceMs < graceEnd);
-    const over = await this.#over(unlisted, new Set(ongoing.map(({ call_id }) => call_id)), graceEnd);
-    await this.#check('retell_over', over, findings, signal);
+    const unlisted = open.filter(({ id, sinceMs }) => names.has(id) && !ours.has(id) && sinceMs < graceEnd);
+    await this.#check('retell_over', await this.#answered(unlisted, graceEnd), findings, signal);
     return report;
   }
 
-  /** Our ids of those of the calls that may be ours: they say so themselves, or a record knows Retell's id. */
-  async #refs(ongoing: readonly RetellCall[]): Promise<Set<string>> {
+  /**
+   * Which of Retell's calls are ours, by our ids, and the records of those that have ended here. A call is ours where
+   * its record knows it by Retell's id, or does not know one yet and the call carries our id: then it is written.
+   *
+   * @param names Retell's ids of the open calls, by ours
+   */
+  async #ours(
+    ongoing: readonly RetellCall[],
+    names: ReadonlyMap<string, string>,
+  ): Promise<{ ours: Set<string>; ended: Call[] }> {
+    const { store } = this.#o;
     const ids = await Promise.all(
-      ongoing.map((call) => callRefOf(call) ?? this.#o.store.idOfRetellCallId(call.call_id)),
+      ongoing.map((call) => callRefOf(call) ?? store.idOfRetellCallId(call.call_id)),
     );
-    return new Set(ids.filter((id) => id !== undefined));
+    const ours = new Set<string>();
+    const unsure = new Map<string, RetellCall>();
+    for (const [i, call] of ongoing.entries()) {
+      const id = ids[i];
+      if (id === undefined) continue;
+      if (names.get(id) === call.call_id) ours.add(id);
+      else unsure.set(id, call);
+    }
+    const ended: Call[] = [];
+    const learned: Merge[] = [];
+    for (const call of await store.getAll([...unsure.keys()])) {
+      const told = unsure.get(call?.id ?? '');
+      if (call === undefined || told === undefined || !isSame(call, told)) continue;
+      ours.add(call.id);
+      if (call.ended_at !== undefined) ended.push(call);
+      if (call.retell_call_id === undefined)
+        learned.push({ id: call.id, atMs: call.created_at, fields: { retell_call_id: told.call_id } });
+    }
+    await store.merge(learned);
+    return { ours, ended };
   }
 
   /** Those of the open calls that should be in Retell's list, as they were answered before it was made. */
-  async #over(
-    unlisted: readonly OpenRecord[],
-    listed: ReadonlySet<string>,
-    answeredBefore: number,
-  ): Promise<Call[]> {
-    const names = await this.#o.records.retellCallIds(unlisted);
-    const ids = [...names].filter(([, name]) => !listed.has(name)).map(([id]) => id);
-    return (await this.#o.store.getAll(ids)).filter(
+  async #answered(unlisted: readonly OpenRecord[], before: number): Promise<Call[]> {
+    return (await this.#o.store.getAll(unlisted.map(({ id }) => id))).filter(
       (call): call is Call =>
         call?.answered_at !== undefined &&
         call.ended_at === undefined &&
-        call.answered_at < answeredBefore &&
+        call.answered_at < before &&
         // The fallback answered, and Retell never had the call.
         !call.timeline.some(({ type }) => type === 'fallback'),
     );
   }
 
   async #check(
-    kind: FindingKind & ('retell_lingers' | 'retell_over'),
+    kind: 'retell_lingers' | 'retell_over',
     calls: readonly Call[],
     findings: Findings,
     signal: AbortSignal,
@@ -119,9 +138,17 @@ export class RetellReconciler {
     const { reaper } = this.#o;
     for (const { id, node } of calls.slice(0, CHECKS)) {
       signal.throwIfAborted();
-      const outcome = await (kind === 'retell_lingers' ? reaper.checkRetell(id) : reaper.checkHere(id));
-      if (outcome === 'clean') continue;
-      findings.add({ kind, call_id: id, node, action: ACTIONS[outcome], detail: DETAILS[kind] });
+      const finding = { kind, call_id: id, node };
+      try {
+        const outcome = await (kind === 'retell_lingers'
+          ? reaper.checkRetell(id, 'reconciler')
+          : reaper.checkHere(id, 'reconciler'));
+        if (outcome !== 'clean')
+          findings.add({ ...finding, action: ACTIONS[outcome], detail: DETAILS[kind] });
+      } catch (error) {
+        const detail = `${DETAILS[kind]}: ${error instanceof Error ? error.message : error}`;
+        findings.add({ ...finding, action: 'failed', detail });
+      }
     }
   }
 }
@@ -130,3 +157,10 @@ const DETAILS = {
   retell_lingers: 'it has ended here, and Retell counts it as ongoing',
   retell_over: 'it is up here, and Retell does not count it as ongoing',
 } as const;
+
+/** Anybody can dial Retell with a header like ours: it has to fit the call. */
+function isSame(call: Call, told: RetellCall): boolean {
+  if (call.retell_call_id !== undefined) return call.retell_call_id === told.call_id;
+  const number = call.direction === 'inbound' ? told.to_number : told.from_number;
+  return call.number !== undefined && call.number === number;
+}
