@@ -45,7 +45,7 @@ export async function reconciling(
   const zombies: string[] = [];
   const outcomes: (RunOutcome | 'elsewhere')[] = [];
   const nodes = new NodesReconciler({
-    nodes: new Map([['node1', new KamailioNode(stack.rpc)]]),
+    nodes: new Map(stack.nodes.map(({ rpc }) => [rpc.node, new KamailioNode(rpc)])),
     store,
     records: new OpenRecords(redis),
     backlog: new EventBacklog(redis, 3000),

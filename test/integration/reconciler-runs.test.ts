@@ -83,6 +83,26 @@ t.test('a node that hangs is told of, and nothing of it is healed', async (t) =>
   t.equal((await recordOf(stack, caller.callId, 'answered')).ended_at, null);
 });
 
+t.test('a node that hangs keeps no other node from being compared and healed', async (t) => {
+  const scene = await startScene(t, { nodes: 2 });
+  const { stack } = scene;
+  const [node1, node2] = stack.nodes;
+  if (node2 === undefined) throw new Error('there is one node only');
+  const { caller, record } = await establish({ ...scene, stack: { ...stack, sip: node2.sip } });
+  await stack.redis.flushall();
+  const group = node1.part.pid ?? 0;
+  process.kill(-group, 'SIGSTOP');
+  t.teardown(() => process.kill(-group, 'SIGCONT'));
+  const { run, findingOf } = await reconciling(t, stack);
+  const result = await run();
+  t.match(result.nodes, [
+    { node: 'node1', dialogs: null },
+    { node: 'node2', dialogs: 1, drift: 1, error: null },
+  ]);
+  t.match(findingOf(result, record.id), { kind: 'unrecorded', node: 'node2', action: 'healed' });
+  t.equal((await recordOf(stack, caller.callId, 'answered')).node, 'node2');
+});
+
 t.test('while events wait to be written nothing is judged by what the records do not say', async (t) => {
   const { stack, ...scene } = await startScene(t, { controlPlane: 'process' });
   const { record, caller } = await establish({ stack, ...scene });
