@@ -24,7 +24,7 @@ export interface RegisterScene extends Scene {
   atRetell: IncomingCall[];
 }
 
-export interface RegisterSceneOptions extends Pick<StackOptions, 'controlPlane'> {
+export interface RegisterSceneOptions extends Pick<StackOptions, 'controlPlane' | 'nodes'> {
   method?: 'register' | 'trunk';
   /** Keys of the first number. */
   number?: Record<string, unknown>;
@@ -38,7 +38,7 @@ export async function startRegisterScene(
   t: TestLike,
   options: RegisterSceneOptions = {},
 ): Promise<RegisterScene> {
-  const { method = 'register', controlPlane = 'inside' } = options;
+  const { method = 'register', controlPlane = 'inside', nodes = 1 } = options;
   const simulator = await RetellSimulator.start({
     host: RETELL_HOST,
     apiKey: API_KEY,
@@ -53,6 +53,7 @@ export async function startRegisterScene(
   const stack = await startStack(t, {
     gateways: [{ uri: `sip:${simulator.sip.host}:${simulator.sip.port}` }],
     controlPlane,
+    nodes,
     config: {
       retell: { api_key: API_KEY, base_url: simulator.http.url, ...options.retell },
       numbers: [

@@ -103,6 +103,24 @@ t.test('a node that does not answer is a timeout after the deadline', async (t) 
   t.equal(await codeOf(client.call('core.version')), 'KAMAILIO_TIMEOUT');
 });
 
+t.test('once a node has let a deadline pass it is not asked as patiently, until it answers', async (t) => {
+  let hangs = true;
+  const client = await clientOf(
+    t,
+    (body, reply) => {
+      if (!hangs) reply.end(`{"jsonrpc":"2.0","result":"pong","id":${JSON.parse(body).id}}`);
+    },
+    600,
+  );
+  const detailOf = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
+  t.match(await detailOf(client.ask('core.echo')), 'no answer in 600 ms');
+  t.match(await detailOf(client.ask('core.echo')), 'no answer in 300 ms');
+  hangs = false;
+  t.equal(await client.call('core.echo'), 'pong');
+  hangs = true;
+  t.match(await detailOf(client.ask('core.echo')), 'no answer in 600 ms');
+});
+
 t.test('a node that is gone is unreachable, and after three times not asked any more', async (t) => {
   const client = await clientOf(t, (_body, reply) => reply.destroy());
   for (let i = 0; i < 3; i++) t.equal(await codeOf(client.call('core.version')), 'KAMAILIO_UNREACHABLE');

@@ -107,7 +107,7 @@ export class RoutingTables {
   /** The networks of carriers and of Retell: single addresses and blocks are two tables to Kamailio. */
   async networks(): Promise<NodeNetwork[]> {
     const read = async (method: string) => {
-      const result = await this.#rpc.call(method);
+      const result = await this.#rpc.ask(method);
       // Where there is none, Kamailio answers with an empty object.
       return Array.isArray(result) ? result.map((entry) => this.#network(method, entry)) : [];
     };
@@ -116,7 +116,7 @@ export class RoutingTables {
 
   /** How many keys each htable holds. */
   async tableSizes(): Promise<Map<string, number>> {
-    const tables = this.#list('htable.stats', await this.#rpc.call('htable.stats'));
+    const tables = this.#list('htable.stats', await this.#rpc.ask('htable.stats'));
     return new Map(
       tables.map((table) => {
         const { name, all } = this.#object('htable.stats', table);
@@ -134,7 +134,7 @@ export class RoutingTables {
 
   /** The calls that a dialog profile counts, those that still ring included; with `value` those of that value. */
   async profileSize(profile: string, value?: string): Promise<number> {
-    const size = await this.#rpc.call(
+    const size = await this.#rpc.ask(
       'dlg.profile_get_size',
       value === undefined ? [profile] : [profile, value],
     );
@@ -173,12 +173,12 @@ export class RoutingTables {
    * @param slot `retell` for all of them, `retell_outbound` for what there may be before an outbound call is refused
    */
   async setSlot(slot: 'retell' | 'retell_outbound', calls: number): Promise<void> {
-    await this.#rpc.call('htable.seti', ['slots', slot, calls]);
+    await this.#rpc.ask('htable.seti', ['slots', slot, calls]);
   }
 
   /** From now on the node takes no new calls from or to the carrier, until it restarts. */
   async setDrained(carrier: string): Promise<void> {
-    await this.#rpc.call('htable.seti', ['drained', carrier, 1]);
+    await this.#rpc.ask('htable.seti', ['drained', carrier, 1]);
   }
 
   async clearDrained(carrier: string): Promise<void> {
@@ -188,7 +188,7 @@ export class RoutingTables {
   /** The carriers that the node takes no new calls from or to. */
   async drained(): Promise<Set<string>> {
     const method = 'htable.dump';
-    const entries = this.#list(method, await this.#rpc.call(method, ['drained']));
+    const entries = this.#list(method, await this.#rpc.ask(method, ['drained']));
     const slots = entries.flatMap((entry) => this.#list(method, this.#object(method, entry).slot));
     return new Set(slots.map((slot) => String(this.#object(method, slot).name)));
   }
@@ -196,7 +196,7 @@ export class RoutingTables {
   /** The node's SIP registrations, without their passwords. */
   async registrations(): Promise<NodeRegistration[]> {
     const method = 'uac.reg_dump';
-    const result = await this.#rpc.call(method);
+    const result = await this.#rpc.ask(method);
     return (Array.isArray(result) ? result : []).map((entry) => {
       const { l_uuid, flags, timer_expires } = this.#object(method, entry);
       return {
@@ -239,7 +239,7 @@ export class RoutingTables {
   /** The result, or undefined where Kamailio answers with this fault: its way to say that there is no such thing. */
   async #unlessFault(method: string, params: RpcParam[], fault: number): Promise<unknown> {
     try {
-      return await this.#rpc.call(method, params);
+      return await this.#rpc.ask(method, params);
     } catch (error) {
       if (error instanceof KamailioError && error.faultCode === fault) return undefined;
       throw error;

@@ -94,6 +94,8 @@ export class NodeSync {
     }
 
     const wanted = tables.filter(({ file }) => this.#behind.has(file));
+    // A node that hangs is known by this, and not waited for as long as reading a table may take.
+    await this.#node.tableSizes();
     await this.#setTimes([...files.keys()], writtenBefore);
     const refused = await this.#reload(wanted, files.get(GATEWAYS) ?? '', before.get(GATEWAYS) ?? '');
     const differences: string[] = [];
