@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { type ApiToken, authPlugin } from './plugins/auth.js';
 import { errorsPlugin, problemOf } from './plugins/errors.js';
+import { idleConnectionsPlugin } from './plugins/idle-connections.js';
 import { openapiPlugin } from './plugins/openapi.js';
 import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
@@ -49,6 +50,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
   });
+  await app.register(idleConnectionsPlugin);
   await app.register(errorsPlugin);
   await app.register(authPlugin, { tokens: options.tokens });
   await app.register(openapiPlugin, { version: options.version });
