@@ -32,7 +32,9 @@ import { RpcClient } from './kamailio/rpc-client.js';
 import { Metrics, type NodeStatistics } from './metrics/metrics.js';
 import { connectPatientRedis, connectRedis } from './redis.js';
 import { RetellApi } from './retell/api.js';
+import { CallWebhook } from './retell/call-webhook.js';
 import { InboundCorrelation } from './retell/correlation.js';
+import { Reaper } from './retell/reaper.js';
 import { Carriers } from './routing/carriers.js';
 import { Decisions } from './routing/decisions.js';
 import { Drains } from './routing/drains.js';
@@ -160,17 +162,32 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       warn,
     });
 
+    const reaper = new Reaper({
+      config: active,
+      api: retell,
+      store,
+      hangups: hangup,
+      observer: metrics,
+      warn,
+    });
     const due = new DueWork({
       redis,
       handlers: {
         max_duration: (id) => endByDeadline(hangup, id),
         missing_bye: (id) => hangup.sendMissingByes(id),
-        retell_lingers: async () => {},
-        dialog_lingers: async () => {},
+        retell_lingers: async (id) => void (await reaper.checkRetell(id)),
+        dialog_lingers: async (id) => void (await reaper.checkHere(id)),
       },
       warn,
       tried: (kind, outcome) => metrics.dueWorkTried(kind, outcome),
       overdue: (pieces) => metrics.dueWorkOverdue(pieces),
+    });
+
+    const callWebhook = new CallWebhook({
+      config: active,
+      store,
+      due,
+      correlated: (how) => metrics.webhookCorrelated(how),
     });
 
     const drains = new Drains({
@@ -244,6 +261,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reload,
       reconciler,
       correlation,
+      callWebhook,
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,

@@ -31,6 +31,8 @@ export interface RegisterSceneOptions extends Pick<StackOptions, 'controlPlane' 
   /** Keys of the configuration's section about Retell. */
   retell?: Record<string, unknown>;
   simulator?: SimulatorOptions;
+  /** Keys of the configuration's section about calls. */
+  calls?: Record<string, unknown>;
 }
 
 /** Starts the peers and a stack with two numbers, {@link NUMBER} with a fallback and one without. */
@@ -56,6 +58,7 @@ export async function startRegisterScene(
     nodes,
     config: {
       retell: { api_key: API_KEY, base_url: simulator.http.url, ...options.retell },
+      ...(options.calls && { calls: options.calls }),
       numbers: [
         { number: NUMBER, method, ...agent, fallback: fallbackUri, ...options.number },
         { number: WITHOUT_FALLBACK, method, ...agent },

@@ -15,6 +15,10 @@ export interface NumberBehaviour {
   bye_after_ms: number | null;
   /** How a BYE is answered; anything but a 2xx leaves the call up. */
   bye_answer: number | 'ignore';
+  /** Answer a BYE and go on as if it had not come. */
+  forgets_bye: boolean;
+  /** End a call without sending a BYE. */
+  omits_bye: boolean;
 }
 
 /** Rings at once and answers after 50 ms. */
@@ -26,6 +30,8 @@ export const DEFAULT_NUMBER: NumberBehaviour = {
   silent: false,
   bye_after_ms: null,
   bye_answer: 200,
+  forgets_bye: false,
+  omits_bye: false,
 };
 
 /** How webhooks are delivered (retell.md 5.1). Times in milliseconds. */

@@ -19,6 +19,8 @@ const NumberBody = Type.Partial(
     silent: Type.Boolean(),
     bye_after_ms: Wait,
     bye_answer: Type.Union([Type.Integer({ minimum: 200, maximum: 699 }), Type.Literal('ignore')]),
+    forgets_bye: Type.Boolean(),
+    omits_bye: Type.Boolean(),
   }),
   closed,
 );

@@ -82,7 +82,7 @@ export class SipSide {
         return;
       }
       void call.ended.then((by) => {
-        if (by === 'remote') calls.ended(entry, 'user_hangup');
+        if (by === 'remote' && !behaviour.forgets_bye) calls.ended(entry, 'user_hangup');
       });
       this.#established(call, entry, behaviour);
     });
@@ -90,10 +90,11 @@ export class SipSide {
 
   /** Ends a call from Retell's side: it is over here whatever becomes of the BYE. */
   hangUp(entry: CallEntry, reason: string): void {
+    const { calls, numbers } = this.#parts;
     const call = entry.sip;
     const unanswered = entry.call.call_status === 'registered';
-    this.#parts.calls.ended(entry, reason);
-    if (!call) return;
+    calls.ended(entry, reason);
+    if (!call || numbers.find(entry.call.call_id, entry.call.to_number).omits_bye) return;
     // A far end whose Contact leads nowhere cannot be told, nor one that never answered at all.
     if (unanswered && 'cancel' in call) call.cancel().catch(() => undefined);
     else if ('refuse' in call && call.status < 200) call.refuse(480);
@@ -202,6 +203,7 @@ export class SipSide {
       });
     }
     void call.ended.then((by) => {
+      if (by === 'remote' && behaviour.forgets_bye) return;
       if (by === 'remote') calls.ended(entry, 'user_hangup');
       else if (by === 'failed' && entry.registered) calls.ended(entry, 'error_user_not_joined');
       else if (by === 'failed') calls.forget(entry);

@@ -1,17 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import Fastify from 'fastify';
-import { Redis } from 'ioredis';
-import { sign } from 'retell-sdk';
 import t, { type Test } from 'tap';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { ActiveConfig } from '../../control-plane/src/config/active.js';
-import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
-import { type WebhookOutcome, webhookRoutes } from '../../control-plane/src/http/routes/webhooks.js';
-import { InboundCorrelation } from '../../control-plane/src/retell/correlation.js';
 import { eventually } from '../harness/await.js';
-import { API_KEY, type ConfigSections, configWith, startRedis, TRUNK } from './retell-fixture.js';
+import { type ConfigSections, configWith, TRUNK } from './retell-fixture.js';
+import { CALLER, webhookScene } from './webhook-fixture.js';
 
-const CALLER = '+14155550123';
 const SETTINGS = {
   number: TRUNK,
   agent_id: 'agent_trunk',
@@ -21,65 +13,7 @@ const SETTINGS = {
 };
 
 async function scene(t: Test, sections: ConfigSections = { numbers: [SETTINGS] }) {
-  const { url, part } = await startRedis(t);
-  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1, lazyConnect: true });
-  redis.on('error', () => {});
-  await redis.connect();
-  t.teardown(() => redis.disconnect());
-  const store = new CallStore(redis, 3600);
-  const config = new ActiveConfig(configWith(sections));
-  const correlated: string[] = [];
-  const outcomes: WebhookOutcome[] = [];
-  const warnings: unknown[] = [];
-  const correlation = new InboundCorrelation({
-    store,
-    correlated: (how) => correlated.push(how),
-    warn: (detail, message) => warnings.push({ ...detail, message }),
-  });
-  t.teardown(() => correlation.stop());
-  const app = Fastify();
-  await app.register(errorsPlugin);
-  await app.register(webhookRoutes, {
-    config,
-    correlation,
-    webhookDone: (outcome) => outcomes.push(outcome),
-  });
-  t.teardown(() => app.close());
-
-  /** Sends a body signed with this key, and resolves with the answer. */
-  const post = async (body: unknown, key = API_KEY) => {
-    const payload = JSON.stringify(body);
-    const reply = await app.inject({
-      method: 'POST',
-      url: '/webhooks/retell/inbound',
-      payload,
-      headers: { 'content-type': 'application/json', 'x-retell-signature': await sign(payload, key) },
-    });
-    return { status: reply.statusCode, body: reply.json() };
-  };
-  /** The webhook of a call to the trunk number, with what the test sets. */
-  const ask = (inbound: Record<string, unknown> = {}, key?: string) =>
-    post(
-      {
-        event: 'call_inbound',
-        event_timestamp: Date.now(),
-        call_inbound: { agent_id: 'agent_bound', from_number: CALLER, to_number: TRUNK, ...inbound },
-      },
-      key,
-    );
-  /** A call that rings, as its events have it. */
-  const call = async (fields: Record<string, string> = {}, atMs = Date.now()): Promise<string> => {
-    const id = randomUUID();
-    const record = { direction: 'inbound', number: TRUNK, from: CALLER, created_at: String(atMs), ...fields };
-    await store.merge([{ id, atMs, fields: record }]);
-    return id;
-  };
-  const recordOf = async (id: string) => {
-    const record = await store.get(id);
-    if (record === undefined) throw new Error(`no record of ${id}`);
-    return record;
-  };
-  return { redis, part, store, config, correlated, outcomes, warnings, post, ask, call, recordOf };
+  return webhookScene(t, sections);
 }
 
 t.test("the answer is the number's settings and our id, and the record gets Retell's", async (t) => {

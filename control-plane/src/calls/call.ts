@@ -64,6 +64,11 @@ export interface Call {
   ended_by: EndedBy | undefined;
   sip_status: number | undefined;
   reason: string | undefined;
+  /** when Retell's call ended, by its own word */
+  retell_ended_at: number | undefined;
+  retell_disconnection_reason: string | undefined;
+  /** when we stopped it at Retell, where it went on after its end here */
+  retell_stopped_at: number | undefined;
   dialog: DialogIdentity | undefined;
   bye: Record<Leg, ByeResult>;
   refusal: Refusal;

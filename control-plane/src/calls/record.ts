@@ -9,6 +9,7 @@ import { type Call, type EndedBy, type Leg, legOfTag, type TimelineEntry } from 
 export type RecordFields = Record<string, string>;
 
 const TIMELINE_PREFIX = 't:';
+const ONCE_PREFIX = 'once:';
 
 /** The fields that a call's event adds to its record. */
 export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
@@ -111,6 +112,15 @@ export function timeline(event: { at: number; type: string }, detail: Record<str
 }
 
 /**
+ * An entry of the timeline that a call has once, whoever writes it first and however often.
+ *
+ * @param atMs ms since 1970
+ */
+export function timelineOnce(type: string, atMs: number, detail: Record<string, unknown> = {}): RecordFields {
+  return { [`${ONCE_PREFIX}${type}`]: JSON.stringify({ at: atMs, ...detail }) };
+}
+
+/**
  * Reads a record. Fields of events that have not come yet are undefined; `created_at` falls back to the
  * earliest time known.
  */
@@ -138,6 +148,9 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     ended_by: record.ended_by as EndedBy | undefined,
     sip_status: number(record.sip_status),
     reason: record.reason,
+    retell_ended_at: number(record.retell_ended_at),
+    retell_disconnection_reason: record.retell_disconnection_reason,
+    retell_stopped_at: number(record.retell_stopped_at),
     dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
     bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
     refusal: given({
@@ -158,10 +171,12 @@ function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]: 
 
 function timelineOf(record: RecordFields): TimelineEntry[] {
   return Object.entries(record)
-    .filter(([field]) => field.startsWith(TIMELINE_PREFIX))
-    .map(([field, detail]): TimelineEntry => {
+    .flatMap(([field, detail]): TimelineEntry[] => {
+      if (field.startsWith(ONCE_PREFIX))
+        return [{ type: field.slice(ONCE_PREFIX.length), ...JSON.parse(detail) }];
+      if (!field.startsWith(TIMELINE_PREFIX)) return [];
       const [at = '', type = ''] = field.slice(TIMELINE_PREFIX.length).split(':');
-      return { at: Number(at) / 1000, type, ...JSON.parse(detail) };
+      return [{ at: Number(at) / 1000, type, ...JSON.parse(detail) }];
     })
     .sort((a, b) => a.at - b.at);
 }

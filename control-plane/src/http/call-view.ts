@@ -23,7 +23,9 @@ export function callView(call: Call) {
     ended_by: call.ended_by ?? null,
     sip_status: call.sip_status ?? null,
     reason: call.reason ?? null,
-    retell_disconnection_reason: null,
+    retell_ended_at: isoOrNull(call.retell_ended_at),
+    retell_disconnection_reason: call.retell_disconnection_reason ?? null,
+    retell_stopped_at: isoOrNull(call.retell_stopped_at),
     transfers: [],
     timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
   };

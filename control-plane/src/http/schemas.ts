@@ -30,8 +30,10 @@ export const CallSchema = Type.Object(
     from: Text("The caller's number, as it was sent"),
     to: Text('The dialled number, as it was sent'),
     sip_call_id: Text('SIP Call-ID, the same on both legs'),
-    retell_call_id: Text("Retell's id of the call; null for outbound calls, and until Retell has told it"),
-    agent_id: Text("Retell's id of the agent, where the call was registered or the inbound webhook named it"),
+    retell_call_id: Text(
+      "Retell's id of the call; null until Retell has told it, and where it does not say which call it means",
+    ),
+    agent_id: Text("Retell's id of the agent, where the call was registered for it or a webhook named it"),
     created_at: Time('When the INVITE came'),
     ringing_at: Time('When the first provisional response above 100 came'),
     answered_at: Time('When the 200 came'),
@@ -47,7 +49,9 @@ export const CallSchema = Type.Object(
       description: "Final status of the call's INVITE",
     }),
     reason: Text('Why it failed or timed out, where we know'),
+    retell_ended_at: Time('When the call ended at Retell, by its own word'),
     retell_disconnection_reason: Text("Retell's disconnection_reason"),
+    retell_stopped_at: Time('When it was stopped at Retell, where it went on after its end here'),
     transfers: Type.Array(Type.Unknown(), { description: 'Transfers of this call' }),
     timeline: Type.Array(
       Type.Object(

@@ -130,7 +130,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly #webhookTime = this.#histogram('webhook_seconds', "Time of Retell's webhooks", ['outcome']);
   readonly #correlations = this.#counter(
     'webhook_correlations_total',
-    'Inbound webhooks, by how their call was found',
+    "Retell's webhooks, by how their call was found",
     ['by'],
   );
   readonly #limitDrift = this.#gauge(

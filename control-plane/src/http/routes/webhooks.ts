@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ActiveConfig } from '../../config/active.js';
+import { readRetellCall } from '../../retell/call-object.js';
+import { CALL_EVENTS, type CallWebhook, type CallWebhookOutcome } from '../../retell/call-webhook.js';
 import type { InboundCorrelation } from '../../retell/correlation.js';
 import {
   type InboundOutcome,
@@ -10,15 +12,23 @@ import {
 } from '../../retell/inbound-webhook.js';
 import { settingsOf } from '../../retell/number-settings.js';
 import { webhookSignaturePlugin } from '../plugins/webhook-signature.js';
+import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
 
 /** How a webhook was answered; what is not an outcome of its own by the kind of its status. */
-export type WebhookOutcome = InboundOutcome | 'invalid_signature' | 'malformed' | 'failed';
+export type WebhookOutcome =
+  | InboundOutcome
+  | CallWebhookOutcome
+  | 'ignored'
+  | 'invalid_signature'
+  | 'malformed'
+  | 'failed';
 
 export interface WebhookRoutesOptions {
   /** The configuration in force. */
   config: ActiveConfig;
   correlation: InboundCorrelation;
+  callWebhook: CallWebhook;
   /** Told of every webhook: how it was answered, and how long that took, in seconds. */
   webhookDone: (outcome: WebhookOutcome, seconds: number) => void;
 }
@@ -30,6 +40,8 @@ declare module 'fastify' {
 }
 
 const BODY_LIMIT = 64 * 1024;
+/** Of call events, which hold the whole transcript. */
+const CALL_BODY_LIMIT = 1024 * 1024;
 /**
  * Longest wait for the call that a webhook is about, in ms: the caller hears nothing until Retell has its
  * answer, which must not depend on Redis.
@@ -42,6 +54,13 @@ const InboundBody = Type.Object(
     call_inbound: Type.Record(Type.String(), Type.Unknown(), {
       description: 'from_number, to_number, agent_id, call_id, custom_sip_headers; all of them optional',
     }),
+  },
+  { additionalProperties: true },
+);
+const CallBody = Type.Object(
+  {
+    event: Type.String(),
+    call: Type.Optional(Type.Unknown({ description: "Retell's call object" })),
   },
   { additionalProperties: true },
 );
@@ -61,7 +80,7 @@ const InboundReply = Type.Object({
 /** What Retell asks us. These routes need no token: Retell signs what it sends. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (
   app,
-  { config, correlation, webhookDone },
+  { config, correlation, callWebhook, webhookDone },
 ) => {
   await app.register(webhookSignaturePlugin, {
     keys: () => {
@@ -95,6 +114,32 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       const agentId = outcome === 'rejected' ? undefined : (settings?.agent_id ?? question.agentId);
       const found = correlation.find(question, { outcome, agentId }, CORRELATION_MS);
       return { call_inbound: inboundAnswer(settings, question.callRef ?? (await found)) };
+    },
+  );
+
+  app.post(
+    '/webhooks/retell',
+    {
+      bodyLimit: CALL_BODY_LIMIT,
+      schema: {
+        summary: "Retell's webhook of what happens to a call",
+        description:
+          'Signed by Retell (X-Retell-Signature); no token is needed. Answered once it is in the record of the call.',
+        tags: ['webhooks'],
+        body: CallBody,
+        response: { 204: Type.Null(), '4xx': ProblemSchema, '5xx': ProblemSchema },
+      },
+    },
+    async (request, reply) => {
+      const event = CALL_EVENTS.find((known) => known === request.body.event);
+      if (event === undefined) {
+        request.webhookOutcome = 'ignored';
+      } else {
+        const call = readRetellCall(request.body.call);
+        if (call === undefined) throw new Problem('validation_failed', 'body.call is no call of Retell');
+        request.webhookOutcome = await callWebhook.handle(event, call);
+      }
+      return reply.code(204).send(null);
     },
   );
 };

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto';
+import t from 'tap';
+import { REGISTERED, TRUNK } from './retell-fixture.js';
+import { CALLER, webhookScene } from './webhook-fixture.js';
+
+const STARTED_AT = 1_780_012_675_000;
+const ENDED_AT = 1_780_012_691_736;
+
+/** A connected call to the trunk number as Retell tells of it, with what the test sets. */
+function told(more: Record<string, unknown> = {}) {
+  return {
+    call_id: 'call_1',
+    agent_id: 'agent_one',
+    call_status: 'ongoing',
+    direction: 'inbound',
+    from_number: CALLER,
+    to_number: TRUNK,
+    start_timestamp: STARTED_AT,
+    ...more,
+  };
+}
+
+const OVER = { call_status: 'ended', end_timestamp: ENDED_AT, disconnection_reason: 'agent_hangup' };
+
+for (const [name, where] of [
+  ['metadata', (id: string) => ({ metadata: { call_ref: id } })],
+  ['a header', (id: string) => ({ custom_sip_headers: { 'X-Call-Ref': id } })],
+  ['a header without x-', (id: string) => ({ custom_sip_headers: { 'call-ref': id } })],
+] as const) {
+  t.test(`a call that bears our id in ${name} is written to its record`, async (t) => {
+    const s = await webhookScene(t);
+    const id = await s.call();
+    t.equal((await s.tell('call_started', told(where(id)))).status, 204);
+    t.match(await s.recordOf(id), {
+      retell_call_id: 'call_1',
+      agent_id: 'agent_one',
+      retell_ended_at: undefined,
+    });
+    t.equal((await s.tell('call_ended', told({ ...where(id), ...OVER }))).status, 204);
+    const record = await s.recordOf(id);
+    t.match(record, { retell_ended_at: ENDED_AT, retell_disconnection_reason: 'agent_hangup' });
+    t.match(
+      record.timeline.map(({ type, reason }) => [type, reason]),
+      [
+        ['retell_call_started', undefined],
+        ['retell_call_ended', 'agent_hangup'],
+      ],
+    );
+    t.same(s.correlated, ['call_ref', 'retell_call_id']);
+    t.same(s.outcomes, ['written', 'written']);
+  });
+}
+
+t.test('webhooks twice and in any order leave the same record', async (t) => {
+  const s = await webhookScene(t);
+  const id = await s.call();
+  const ref = { metadata: { call_ref: id } };
+  const events = [
+    ['call_analyzed', told({ ...ref, ...OVER })],
+    ['call_ended', told({ ...ref, ...OVER })],
+    ['call_started', told(ref)],
+  ] as const;
+  for (const [event, call] of [...events, ...events]) t.equal((await s.tell(event, call)).status, 204, event);
+  await Promise.all(events.map(([event, call]) => s.tell(event, call)));
+  const record = await s.recordOf(id);
+  t.match(record, { retell_ended_at: ENDED_AT, retell_disconnection_reason: 'agent_hangup' });
+  t.same(record.timeline.map(({ type }) => type).sort(), [
+    'retell_call_analyzed',
+    'retell_call_ended',
+    'retell_call_started',
+  ]);
+});
+
+t.test('a call that Retell ended and that is open here is looked at after the grace time', async (t) => {
+  const s = await webhookScene(t);
+  const open = await s.call({ retell_call_id: 'call_1' });
+  const over = await s.call({ retell_call_id: 'call_2', ended_at: '1780012691000', ended_by: 'carrier' });
+  const before = Date.now();
+  await s.tell('call_started', told());
+  t.same(s.scheduled, []);
+  await s.tell('call_ended', told(OVER));
+  await s.tell('call_ended', told({ ...OVER, call_id: 'call_2' }));
+  t.match(s.scheduled, [['dialog_lingers', open, Number]]);
+  t.ok((s.scheduled[0]?.[2] ?? 0) >= before + 10_000);
+  t.match(await s.recordOf(over), { retell_ended_at: ENDED_AT });
+
+  s.scheduled.length = 0;
+  s.config.current.calls.reaper.end_dialogs = 'off';
+  await s.tell('call_ended', told(OVER));
+  t.same(s.scheduled, []);
+});
+
+for (const [name, fields, call] of [
+  ['of another number', {}, { to_number: REGISTERED }],
+  ['that Retell knows by another id', { retell_call_id: 'call_other' }, {}],
+  ['that is open, where Retell never connected its own', {}, { ...OVER, start_timestamp: undefined }],
+] as const) {
+  t.test(`a call ${name} is not taken for the one with our id`, async (t) => {
+    const s = await webhookScene(t);
+    const id = await s.call(fields);
+    const event = 'disconnection_reason' in call ? 'call_ended' : 'call_started';
+    const { status } = await s.tell(event, told({ ...call, metadata: { call_ref: id } }));
+    t.equal(status, 204);
+    const record = await s.recordOf(id);
+    t.equal(record.retell_call_id, 'retell_call_id' in fields ? 'call_other' : undefined);
+    t.same([record.retell_ended_at, record.timeline, s.scheduled], [undefined, [], []]);
+    t.same(s.outcomes, ['unmatched']);
+  });
+}
+
+t.test('an outbound call is the one whose caller is our number', async (t) => {
+  const s = await webhookScene(t);
+  const id = await s.call({ direction: 'outbound', from: TRUNK });
+  const ref = { custom_sip_headers: { 'x-call-ref': id } };
+  await s.tell('call_started', told({ ...ref, direction: 'outbound' }));
+  t.same(s.outcomes, ['unmatched'], 'our number is called');
+  await s.tell('call_started', told({ ...ref, from_number: TRUNK, to_number: CALLER }));
+  t.equal((await s.recordOf(id)).retell_call_id, 'call_1');
+});
+
+t.test('a webhook that comes before the INVITE is written waits for it', async (t) => {
+  const s = await webhookScene(t);
+  const id = randomUUID();
+  const answered = s.tell('call_started', told({ metadata: { call_ref: id } }));
+  const fields = { direction: 'inbound', number: TRUNK, from: CALLER };
+  await s.store.merge([{ id, atMs: Date.now(), fields }]);
+  t.equal((await answered).status, 204);
+  t.equal((await s.recordOf(id)).retell_call_id, 'call_1');
+});
+
+t.test('calls of others and events that nobody needs are answered, and counted', async (t) => {
+  const s = await webhookScene(t);
+  t.equal((await s.tell('call_started', told())).status, 204);
+  t.equal((await s.tell('transcript_updated', told())).status, 204);
+  t.equal((await s.tell('brand_new')).status, 204);
+  t.same(s.outcomes, ['unmatched', 'ignored', 'ignored']);
+  t.same(s.correlated, ['none']);
+});
+
+t.test('what is not signed is 401, and what is no call 400', async (t) => {
+  const s = await webhookScene(t);
+  const id = await s.call({ retell_call_id: 'call_1' });
+  t.match(await s.tell('call_ended', told(OVER), 'key_other_0123456789'), {
+    status: 401,
+    body: { code: 'invalid_signature' },
+  });
+  t.equal((await s.recordOf(id)).retell_ended_at, undefined);
+  for (const call of [undefined, {}, { call_id: 7 }, { call_id: 'call_1@example.com' }])
+    t.match(await s.tell('call_ended', call), { status: 400, body: { code: 'validation_failed' } });
+  t.match(await s.post({ call: told() }, undefined, '/webhooks/retell'), { status: 400 });
+});
+
+t.test('a long transcript passes, and 1 MiB is the end', async (t) => {
+  const s = await webhookScene(t);
+  const id = await s.call({ retell_call_id: 'call_1' });
+  const transcript = 'x'.repeat(900_000);
+  t.equal((await s.tell('call_ended', told({ ...OVER, transcript }))).status, 204);
+  t.equal((await s.recordOf(id)).retell_ended_at, ENDED_AT);
+  t.match(await s.tell('call_ended', told({ ...OVER, transcript: transcript + transcript })), {
+    status: 413,
+  });
+});
+
+t.test('without Redis Retell has to send it again', async (t) => {
+  const s = await webhookScene(t);
+  const id = await s.call({ retell_call_id: 'call_1' });
+  await s.part.stop();
+  t.match(await s.tell('call_ended', told(OVER)), { status: 503, body: { code: 'redis_unavailable' } });
+  t.same(s.scheduled, []);
+  t.type(id, 'string');
+});
