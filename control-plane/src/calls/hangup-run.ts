@@ -29,6 +29,10 @@ const RETRY_MS = 200;
 const CANCEL_AGAIN_MS = 500;
 /** A callee that does not answer its CANCEL keeps the caller waiting no longer than this, in ms. */
 const FORCE_AFTER_MS = 1000;
+/** The same where it has not rung: a gateway that says nothing at all is given up by Kamailio before, in ms. */
+const FORCE_UNRUNG_AFTER_MS = 3500;
+/** In any case there is time left for the caller to answer: the share of the whole wait after which it is forced. */
+const FORCE_SHARE = 0.7;
 /**
  * Kamailio hands both BYEs over in one go and may lose the second (kamailio#4268, #4169): where the event of one
  * has come and that of the other has not after this, in ms, it was never sent.
@@ -43,7 +47,7 @@ export class HangupRun {
   #nextActMs = 0;
   #started: HangupStart['action'] = 'none';
   #byesAtMs: number | undefined;
-  #canceledAtMs: number | undefined;
+  #forceAtMs = Number.POSITIVE_INFINITY;
   #unknownSinceMs: number | undefined;
 
   constructor(options: HangupRunOptions) {
@@ -94,8 +98,7 @@ export class HangupRun {
       from_tag: call.from_tag ?? '',
       to_tag: call.dialog?.callee.tag,
     };
-    const force = this.#canceledAtMs !== undefined && Date.now() - this.#canceledAtMs >= FORCE_AFTER_MS;
-    return node.hangUp(dialog, this.#o.endedBy, this.#o.reason, force);
+    return node.hangUp(dialog, this.#o.endedBy, this.#o.reason, Date.now() >= this.#forceAtMs);
   }
 
   /** Decides when to look again at what the node has started. */
@@ -106,8 +109,13 @@ export class HangupRun {
     } else if (started?.action === 'refuse') {
       this.#nextActMs = Number.POSITIVE_INFINITY;
     } else if (started?.action === 'cancel') {
-      if (started.state === 2) this.#canceledAtMs ??= Date.now();
-      this.#nextActMs = Date.now() + CANCEL_AGAIN_MS;
+      const waitMs = started.state === 2 ? FORCE_AFTER_MS : FORCE_UNRUNG_AFTER_MS;
+      const leftMs = (this.#o.deadlineMs - Date.now()) * FORCE_SHARE;
+      this.#forceAtMs = Math.min(this.#forceAtMs, Date.now() + Math.min(waitMs, leftMs));
+      this.#nextActMs = Math.min(
+        Date.now() + CANCEL_AGAIN_MS,
+        Math.max(this.#forceAtMs, Date.now() + RETRY_MS),
+      );
     } else {
       if (started === undefined && call.dialog !== undefined) this.#unknownSinceMs ??= Date.now();
       this.#nextActMs = Date.now() + (started === undefined ? LOST_MS : RETRY_MS);

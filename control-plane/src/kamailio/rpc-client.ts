@@ -24,6 +24,14 @@ const DOUBT_MS = 300;
 /** One value of an RPC's positional parameters. Numbers must be numbers, strings strings (facts: Kamailio does not convert). */
 export type RpcParam = string | number;
 
+/** Headers of SIP, which the route for hangups looks a transaction up by, to find none (kamailio/hangups.cfg). */
+const LIKE_SIP = {
+  from: '<sip:control-plane@invalid>;tag=0',
+  to: '<sip:node@invalid>',
+  'call-id': 'hangup@control-plane.invalid',
+  cseq: '1 POST',
+};
+
 /**
  * JSON-RPC 2.0 over HTTP to one Kamailio node, with a deadline for every call, typed errors, kept-alive
  * connections and a circuit breaker.
@@ -166,7 +174,11 @@ export class RpcClient {
       const response = await this.#pool.request({
         method: 'POST',
         path,
-        headers: { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' },
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          'content-type': 'application/json',
+          ...(path === '/hangups' ? LIKE_SIP : {}),
+        },
         body: JSON.stringify(body),
         signal,
       });
