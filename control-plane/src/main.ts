@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
 import { endByDeadline } from './calls/deadline.js';
 import { DueWork } from './calls/due.js';
-import { dueAfter } from './calls/due-plan.js';
+import { afterAnswer, dueAfter } from './calls/due-plan.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup.js';
 import { HangupJobStore } from './calls/hangup-job-store.js';
@@ -227,7 +227,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         }),
         graceMs,
         ringTimeoutMs: config.calls.ring_timeout_s * 1000,
-        schedule: (kind, id, atMs) => due.schedule(kind, id, atMs),
+        adopted: (record) => due.apply(afterAnswer(record, active.current)),
         callEnded: (by) => metrics.callEnded(by),
       }),
       retell: {

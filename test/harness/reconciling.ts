@@ -60,7 +60,7 @@ export async function reconciling(
     }),
     graceMs: () => graceMs,
     ringTimeoutMs: 120_000,
-    schedule: async () => {},
+    adopted: async () => {},
     callEnded: () => {},
   });
   const reconciler = new Reconciler({

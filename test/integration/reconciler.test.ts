@@ -1,7 +1,9 @@
 import t from 'tap';
 import { eventually } from '../harness/await.js';
+import { nextCall, place } from '../harness/legs.js';
 import { age, reconciling } from '../harness/reconciling.js';
-import { dial, establish, noDialogLeft, recordOf, startScene } from '../harness/scene.js';
+import { dial, establish, noDialogLeft, recordOf, startPeer, startScene } from '../harness/scene.js';
+import { CARRIER_HOST, NUMBER, RETELL_HOST, startStack } from '../harness/stack.js';
 
 /** Longer than a call on its way explains a difference. */
 const LONG_AGO_MS = 20_000;
@@ -133,6 +135,28 @@ t.test('calls that Redis has lost are adopted with all that is needed to hang th
   t.equal((await callee.next('BYE')).status, 200);
   t.equal((await recordOf(stack, caller.callId, 'ended')).ended_by, 'api');
   await noDialogLeft(stack);
+});
+
+t.test('an adopted call keeps the way to each side: proxies beyond ours, another transport', async (t) => {
+  const carrier = await startPeer(t, { host: CARRIER_HOST });
+  const retell = await startPeer(t, { host: RETELL_HOST, transport: 'tcp' });
+  const stack = await startStack(t, { gateways: [{ uri: retell.uri() }] });
+  const arrived = nextCall(retell);
+  const routes = ['<sip:192.0.2.7;lr>', `<sip:${carrier.host}:${carrier.port};lr>`];
+  const caller = place(stack, carrier, { to: NUMBER, headers: [['Record-Route', routes.join(', ')]] });
+  const callee = await arrived;
+  await caller.response(180);
+  callee.answer();
+  await caller.answered();
+  const { id } = await recordOf(stack, caller.callId, 'answered');
+  const before = JSON.parse((await stack.redis.hget(`call:${id}`, 'dialog')) ?? '');
+  await stack.redis.flushall();
+  const { run } = await reconciling(t, stack);
+  await run();
+  const adopted = JSON.parse((await stack.redis.hget(`call:${id}`, 'dialog')) ?? '');
+  t.same(adopted, before);
+  t.same(adopted.caller.route_set, routes);
+  await callee.bye();
 });
 
 t.test('a part of a record, left by an event after Redis lost the rest, is completed', async (t) => {

@@ -140,6 +140,7 @@ t.test('the record of an answered dialog is what its events would have written',
     created_at: '1795490217000',
     answered_at: '1795490219000',
     sip_status: '200',
+    max_duration_s: '7200',
     't:1795490300000000:adopted': '{}',
   });
   t.match(JSON.parse(identity ?? ''), { h_entry: 1186, caller: { tag: '838db90e061' } });

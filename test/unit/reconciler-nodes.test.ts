@@ -71,7 +71,7 @@ async function nodesOf(t: Test) {
     }),
     graceMs: () => 10_000,
     ringTimeoutMs: 2 * MINUTE,
-    schedule: async () => {},
+    adopted: async () => {},
     callEnded: () => {},
   });
   return {

@@ -29,6 +29,7 @@ export function fieldsOfDialog(dialog: DialogDetails, node: string, now: number)
     ...(dialog.answered_at !== undefined && {
       answered_at: String(dialog.answered_at),
       sip_status: '200',
+      max_duration_s: variable('max_duration_s') ?? String(dialog.max_duration_s),
       dialog: JSON.stringify(identity),
     }),
     ...timeline({ at: now * 1000, type: 'adopted' }, {}),

@@ -19,7 +19,8 @@ export function dueAfter(changes: readonly RecordChange[], config: Config): DueC
   return changes.flatMap((change) => [...afterAnswer(change, config), ...afterEnd(change, config)]);
 }
 
-function afterAnswer({ id, fields }: RecordChange, { calls }: Config): DueChange[] {
+/** What follows from an answer alone, whoever tells of it. */
+export function afterAnswer({ id, fields }: Merge, { calls }: Config): DueChange[] {
   if (fields.answered_at === undefined) return [];
   const durationMs = Number(fields.max_duration_s ?? calls.max_duration_s) * 1000;
   return [{ kind: 'max_duration', id, atMs: Number(fields.answered_at) + durationMs + DEADLINE_SLACK_MS }];

@@ -7,7 +7,7 @@ import { countOf, distance, type OpenRecord, type OpenRecords } from './open-rec
 import { type Findings, judgeDialog, judgeRecord } from './reconciler-findings.js';
 import type { Zombie, Zombies } from './reconciler-zombies.js';
 import { timeline } from './record.js';
-import type { CallStore } from './store.js';
+import type { CallStore, Merge } from './store.js';
 
 /** A record follows its dialog within this time, in ms. */
 const SETTLED_MS = 5000;
@@ -17,8 +17,6 @@ const SECOND_LOOK_MS = 1000;
 const LISTED_DIALOGS = 5000;
 /** Dialogs that are looked up one by one, of each sort, in one run: 1 ms of the node each. */
 const LOOKUPS = 500;
-/** Kamailio ends a call that is too long itself; only where it did not by so much later, it is ended from here. */
-const DEADLINE_SLACK_MS = 5000;
 /** Longest time for one node, in ms. */
 const NODE_DEADLINE_MS = 60_000;
 /**
@@ -54,8 +52,8 @@ export interface NodesReconcilerOptions {
   /** How long an ended call's dialog may take to go, in ms. */
   graceMs: () => number;
   ringTimeoutMs: number;
-  /** Has a call ended that is up longer than it may be, whatever becomes of its node. */
-  schedule: (kind: 'max_duration', id: string, atMs: number) => Promise<void>;
+  /** Told of a record that was made from a dialog, before it is written. */
+  adopted: (record: Merge) => Promise<void>;
   /** Told of a record that was closed, by who ended the call. */
   callEnded: (by: string) => void;
 }
@@ -254,12 +252,9 @@ export class NodesReconciler {
   }
 
   async #adopt(node: string, id: string, dialog: DialogDetails): Promise<void> {
-    const fields = fieldsOfDialog(dialog, node, Date.now());
-    await this.#o.store.merge([{ id, atMs: dialog.created_at, fields }]);
-    const { answered_at, max_duration_s } = dialog;
-    if (answered_at === undefined) return;
-    const dueMs = answered_at + max_duration_s * 1000 + DEADLINE_SLACK_MS;
-    await this.#o.schedule('max_duration', id, dueMs);
+    const record = { id, atMs: dialog.created_at, fields: fieldsOfDialog(dialog, node, Date.now()) };
+    await this.#o.adopted(record);
+    await this.#o.store.merge([record]);
   }
 }
 
