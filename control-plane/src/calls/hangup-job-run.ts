@@ -6,9 +6,12 @@ import type { HangupJobStore } from './hangup-job-store.js';
 import type { HangupOutcome } from './hangup-outcome.js';
 import { Pace } from './pace.js';
 
-/** Calls of one job that are being ended at a time: those whose peers are silent take `hangup_timeout_ms` each. */
-const MAX_IN_HAND = 500;
-/** Pauses before the calls that nothing could be sent for are tried again, in ms. */
+/** Calls of one job that may be young in hand: more at a time only wait for each other, and their events come late. */
+const MAX_YOUNG = 200;
+/** A call that is in hand for longer waits for a silent peer, and holds up no other, in ms. */
+const YOUNG_MS = 1000;
+/** Calls of one job that may be in hand at all. */
+const MAX_IN_HAND = 2000;
 const RETRY_PAUSES_MS = [2000, 5000, 15_000];
 /** Pause before Redis is asked again, in ms. */
 const REDIS_PAUSE_MS = 500;
@@ -25,17 +28,22 @@ export interface HangupJobRunOptions {
   /** Told that all calls of a job have their outcome. */
   jobDone: (job: HangupJob) => void;
   warn: (detail: Record<string, unknown>, message: string) => void;
+  /** Pauses before the calls that nothing could be sent for are tried again, in ms. Default 2, 5 and 15 s. */
+  retryPausesMs?: readonly number[];
 }
 
 /** One worker's work on one hangup job, from where the job is to its end, or until the worker may not go on. */
 export class HangupJobRun {
-  readonly #o: HangupJobRunOptions;
+  readonly #o: Omit<HangupJobRunOptions, 'retryPausesMs'>;
+  readonly #retryPausesMs: readonly number[];
   readonly #inHand = new Set<Promise<void>>();
-  #settled: (() => void) | undefined;
+  readonly #young = new Set<Promise<void>>();
+  #roomMade: (() => void) | undefined;
   #stopping: AbortSignal = AbortSignal.abort();
 
-  constructor(options: HangupJobRunOptions) {
+  constructor({ retryPausesMs = RETRY_PAUSES_MS, ...options }: HangupJobRunOptions) {
     this.#o = options;
+    this.#retryPausesMs = retryPausesMs;
   }
 
   /**
@@ -58,8 +66,8 @@ export class HangupJobRun {
   async #endAll(job: HangupJob): Promise<void> {
     const { id, store } = this.#o;
     const pace = new Pace(job.rate);
-    for (let tries = 0; tries <= RETRY_PAUSES_MS.length; tries++) {
-      const pauseMs = RETRY_PAUSES_MS[tries - 1];
+    for (let tries = 0; tries <= this.#retryPausesMs.length; tries++) {
+      const pauseMs = this.#retryPausesMs[tries - 1];
       if (pauseMs !== undefined) {
         if (!(await this.#patiently(() => store.hasPending(id)))) break;
         await delay(pauseMs, undefined, { signal: this.#stopping });
@@ -81,8 +89,7 @@ export class HangupJobRun {
     let after = -1;
     for (;;) {
       this.#stopping.throwIfAborted();
-      while (this.#inHand.size >= MAX_IN_HAND) await this.#oneSettled();
-      const most = await pace.next(MAX_IN_HAND - this.#inHand.size, this.#stopping);
+      const most = await pace.next(await this.#room(), this.#stopping);
       const taken = await this.#patiently(() => store.take(id, worker, tries, after, most));
       for (const { callId, place } of taken ?? []) {
         after = place;
@@ -97,7 +104,7 @@ export class HangupJobRun {
 
   async #end(callId: string, tries: number, place: number, job: HangupJob): Promise<void> {
     const { id, store } = this.#o;
-    const result = await this.#hangup(callId, job, tries === RETRY_PAUSES_MS.length);
+    const result = await this.#hangup(callId, job, tries === this.#retryPausesMs.length);
     await this.#patiently(() =>
       result === undefined ? store.postpone(id, callId, tries + 1, place) : store.record(id, result),
     );
@@ -127,21 +134,33 @@ export class HangupJobRun {
     }
   }
 
+  /** Waits until there is room for another call. @returns for how many there is */
+  async #room(): Promise<number> {
+    for (;;) {
+      const room = Math.min(MAX_YOUNG - this.#young.size, MAX_IN_HAND - this.#inHand.size);
+      if (room > 0) return room;
+      await new Promise<void>((resolve) => {
+        this.#roomMade = resolve;
+      });
+    }
+  }
+
   #hold(work: Promise<void>): void {
     // What is not written stays pending, for whoever goes on with the job.
     const held = work
       .catch(() => {})
       .finally(() => {
+        clearTimeout(aging);
         this.#inHand.delete(held);
-        this.#settled?.();
+        grown();
       });
+    const grown = () => {
+      this.#young.delete(held);
+      this.#roomMade?.();
+    };
+    const aging = setTimeout(grown, YOUNG_MS);
     this.#inHand.add(held);
-  }
-
-  async #oneSettled(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#settled = resolve;
-    });
+    this.#young.add(held);
   }
 
   /** Redis may be away for a moment: what is asked of it waits, for nothing of a job may get lost. */
