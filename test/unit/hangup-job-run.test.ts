@@ -24,7 +24,7 @@ const NOTHING_SENT: HangupResult = {
 
 /** A job in memory, whose store can be away. */
 function jobOf(calls: number) {
-  const pending = Array.from({ length: calls }, (_, place) => ({ callId: `call-${place}`, place, tries: 0 }));
+  const pending = Array.from({ length: calls }, (_, place) => ({ callId: `call-${place}`, tries: 0 }));
   const results: JobCallResult[] = [];
   const job = { id: 'job', by: 'ops', reason: 'test', rate: 2000, state: 'running' } as HangupJob;
   const state = { away: false, mine: true };
@@ -41,16 +41,12 @@ function jobOf(calls: number) {
     get: () => answer(() => job),
     renew: () => answer(() => {}),
     hasPending: () => answer(() => pending.length > 0),
-    take: (_id, _worker, tries, after, most) =>
-      answer(() =>
-        state.mine
-          ? pending.filter((call) => call.tries === tries && call.place > after).slice(0, most)
-          : undefined,
-      ),
-    postpone: (_id, callId, tries) =>
+    take: (_id, _worker, tries, most) =>
       answer(() => {
-        const call = remove(callId);
-        if (call !== undefined) pending.push({ ...call, tries });
+        if (!state.mine) return undefined;
+        const taken = pending.filter((call) => call.tries === tries).slice(0, most);
+        for (const call of taken) call.tries += 1;
+        return taken.map(({ callId }) => callId);
       }),
     record: (_id, result) =>
       answer(() => {

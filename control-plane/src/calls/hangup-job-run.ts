@@ -12,7 +12,7 @@ const MAX_YOUNG = 200;
 const YOUNG_MS = 1000;
 /** Calls of one job that may be in hand at all. */
 const MAX_IN_HAND = 2000;
-const RETRY_PAUSES_MS = [2000, 5000, 15_000];
+const RETRY_PAUSES_MS = [6000, 10_000, 15_000];
 /** Pause before Redis is asked again, in ms. */
 const REDIS_PAUSE_MS = 500;
 
@@ -28,7 +28,7 @@ export interface HangupJobRunOptions {
   /** Told that all calls of a job have their outcome. */
   jobDone: (job: HangupJob) => void;
   warn: (detail: Record<string, unknown>, message: string) => void;
-  /** Pauses before the calls that nothing could be sent for are tried again, in ms. Default 2, 5 and 15 s. */
+  /** Pauses before the calls that nothing could be sent for are tried again, in ms. Default 6, 10 and 15 s. */
   retryPausesMs?: readonly number[];
 }
 
@@ -66,12 +66,10 @@ export class HangupJobRun {
   async #endAll(job: HangupJob): Promise<void> {
     const { id, store } = this.#o;
     const pace = new Pace(job.rate);
-    for (let tries = 0; tries <= this.#retryPausesMs.length; tries++) {
-      const pauseMs = this.#retryPausesMs[tries - 1];
-      if (pauseMs !== undefined) {
-        if (!(await this.#patiently(() => store.hasPending(id)))) break;
-        await delay(pauseMs, undefined, { signal: this.#stopping });
-      }
+    // Of a call that was in hand at a crash, too, the events have to come in before it is looked at again.
+    for (let tries = 0; await this.#patiently(() => store.hasPending(id)); tries++) {
+      const pauseMs = this.#retryPausesMs[Math.min(tries, this.#retryPausesMs.length) - 1];
+      if (pauseMs !== undefined) await delay(pauseMs, undefined, { signal: this.#stopping });
       if (!(await this.#endThoseTried(tries, job, pace))) return;
     }
     if ((await this.#patiently(() => store.finish(id, 'done', Date.now()))) !== 'finished') return;
@@ -86,15 +84,11 @@ export class HangupJobRun {
    */
   async #endThoseTried(tries: number, job: HangupJob, pace: Pace): Promise<boolean> {
     const { id, store, worker } = this.#o;
-    let after = -1;
     for (;;) {
       this.#stopping.throwIfAborted();
       const most = await pace.next(await this.#room(), this.#stopping);
-      const taken = await this.#patiently(() => store.take(id, worker, tries, after, most));
-      for (const { callId, place } of taken ?? []) {
-        after = place;
-        this.#hold(this.#end(callId, tries, place, job));
-      }
+      const taken = await this.#patiently(() => store.take(id, worker, tries, most));
+      for (const callId of taken ?? []) this.#hold(this.#end(callId, tries, job));
       if (taken === undefined || taken.length === 0) {
         await Promise.all(this.#inHand);
         return taken !== undefined;
@@ -102,12 +96,9 @@ export class HangupJobRun {
     }
   }
 
-  async #end(callId: string, tries: number, place: number, job: HangupJob): Promise<void> {
-    const { id, store } = this.#o;
-    const result = await this.#hangup(callId, job, tries === this.#retryPausesMs.length);
-    await this.#patiently(() =>
-      result === undefined ? store.postpone(id, callId, tries + 1, place) : store.record(id, result),
-    );
+  async #end(callId: string, tries: number, job: HangupJob): Promise<void> {
+    const result = await this.#hangup(callId, job, tries >= this.#retryPausesMs.length);
+    if (result !== undefined) await this.#patiently(() => this.#o.store.record(this.#o.id, result));
   }
 
   /** @returns undefined where it may go better another time */

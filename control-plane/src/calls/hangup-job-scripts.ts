@@ -14,14 +14,18 @@ return 1
 `;
 
 /**
+ * What is taken counts as tried, so that what was in hand at a crash comes behind what was not.
+ *
  * KEYS: job, pending, lease
- * ARGV: worker, score after which, score before which, most
- * Returns ids and scores, or nothing where this worker may not go on.
+ * ARGV: worker, least score, score before which, most, what a try adds to a score
+ * Returns ids, or nothing where this worker may not go on.
  */
 export const TAKE = `
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return false end
 if redis.call('HGET', KEYS[1], 'state') ~= 'running' then return false end
-return redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '(' .. ARGV[3], 'WITHSCORES', 'LIMIT', 0, ARGV[4])
+local ids = redis.call('ZRANGEBYSCORE', KEYS[2], ARGV[2], '(' .. ARGV[3], 'LIMIT', 0, ARGV[4])
+for _, id in ipairs(ids) do redis.call('ZINCRBY', KEYS[2], ARGV[5], id) end
+return ids
 `;
 
 /**

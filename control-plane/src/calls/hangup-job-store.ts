@@ -135,38 +135,23 @@ export class HangupJobStore {
   }
 
   /**
-   * The next calls to end, among those that were tried `tries` times. They stay pending until they are
-   * recorded, so that a crash forgets none.
+   * The next calls to end, among those that were tried `tries` times; from now on once more. They stay pending
+   * until they are recorded, so that a crash forgets none.
    *
-   * @param after place of the last call that was taken
    * @returns undefined where the job is not to go on here: it was cancelled, or the lease is lost
    */
-  async take(
-    id: string,
-    worker: string,
-    tries: number,
-    after: number,
-    most: number,
-  ): Promise<{ callId: string; place: number }[] | undefined> {
-    const flat = await this.#redis.takeHangupCalls(
+  async take(id: string, worker: string, tries: number, most: number): Promise<string[] | undefined> {
+    const taken = await this.#redis.takeHangupCalls(
       jobKey(id),
       pendingKey(id),
       leaseKey(id),
       worker,
-      tries * TRY + after,
+      tries * TRY,
       (tries + 1) * TRY,
       most,
+      TRY,
     );
-    if (flat === null) return undefined;
-    return Array.from({ length: flat.length / 2 }, (_, i) => ({
-      callId: flat[2 * i] as string,
-      place: Number(flat[2 * i + 1]) - tries * TRY,
-    }));
-  }
-
-  /** Puts a call that could not be ended behind those that were tried less often. */
-  async postpone(id: string, callId: string, tries: number, place: number): Promise<void> {
-    await this.#redis.zadd(pendingKey(id), 'XX', tries * TRY + place, callId);
+    return taken ?? undefined;
   }
 
   async hasPending(id: string): Promise<boolean> {
