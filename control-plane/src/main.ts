@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
 import { endByDeadline } from './calls/deadline.js';
 import { DueWork } from './calls/due.js';
-import { afterAnswer, dueAfter } from './calls/due-plan.js';
+import { dueAfter } from './calls/due-plan.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup.js';
 import { HangupJobStore } from './calls/hangup-job-store.js';
@@ -15,16 +15,13 @@ import { HangupJobs } from './calls/hangup-jobs.js';
 import type { HangupOutcome } from './calls/hangup-outcome.js';
 import { HangupSelection } from './calls/hangup-selection.js';
 import { OpenRecords } from './calls/open-records.js';
-import { Reconciler } from './calls/reconciler.js';
-import { NodesReconciler } from './calls/reconciler-nodes.js';
-import { Zombies } from './calls/reconciler-zombies.js';
+import { createReconciler } from './calls/reconciler-parts.js';
 import { CallStore } from './calls/store.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
 import { loadConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
-import { EventBacklog } from './kamailio/event-backlog.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
 import { RoutingTables } from './kamailio/routing-tables.js';
@@ -211,31 +208,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     const records = new OpenRecords(redis);
     const drift = new LimitDrift({ config: active, records, nodes: tables, observer: metrics });
-    const graceMs = () => active.current.calls.reaper.grace_s * 1000;
-    const reconciler = new Reconciler({
+    const reconciler = createReconciler({
+      config: active,
       redis,
-      nodes: new NodesReconciler({
-        nodes,
-        store,
-        records,
-        backlog: new EventBacklog(redis),
-        zombies: new Zombies({
-          store,
-          mode: () => active.current.calls.reaper.end_dialogs,
-          timeoutMs: config.calls.hangup_timeout_ms,
-          observer: metrics,
-        }),
-        graceMs,
-        ringTimeoutMs: config.calls.ring_timeout_s * 1000,
-        adopted: (record) => due.apply(afterAnswer(record, active.current)),
-        callEnded: (by) => metrics.callEnded(by),
-      }),
-      retell: {
-        run: async () => ({ ongoing: null, ours: null, skipped: 'not compared yet', error: null }),
-      },
+      nodes,
+      store,
+      records,
+      due,
+      retell,
+      reaper,
       replica: consumer,
-      intervalMs: () => active.current.calls.reconcile_interval_s * 1000,
       observer: metrics.reconciliation,
+      calls: metrics,
       warn,
     });
     const reload = new Reload({

@@ -9,6 +9,8 @@ export interface ReaperSceneOptions extends Pick<StackOptions, 'controlPlane'> {
   /** What Retell does with all calls. */
   behaviour?: Partial<NumberBehaviour>;
   grace_s?: number;
+  /** Other keys of the section calls. */
+  calls?: Record<string, unknown>;
 }
 
 /** A register scene whose reaper looks without a grace time, and whose Retell tells the proxy of its calls. */
@@ -17,9 +19,9 @@ export async function startReaperScene(
   mode: 'off' | 'observe' | 'on',
   options: ReaperSceneOptions = {},
 ): Promise<RegisterScene> {
-  const { behaviour = {}, grace_s = 0, controlPlane = 'inside' } = options;
+  const { behaviour = {}, grace_s = 0, calls = {}, controlPlane = 'inside' } = options;
   const scene = await startRegisterScene(t, {
-    calls: { reaper: { stop_at_retell: mode, end_dialogs: mode, grace_s } },
+    calls: { reaper: { stop_at_retell: mode, end_dialogs: mode, grace_s }, ...calls },
     controlPlane,
   });
   scene.simulator.setNumber('*', behaviour);

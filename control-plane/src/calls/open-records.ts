@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { OPEN, recordKey } from './store.js';
 
 /** Records read in one round trip. */
-const BATCH = 1000;
+const BATCH = 500;
 
 const FIELDS = ['node', 'carrier', 'sip_call_id'] as const;
 

@@ -4,9 +4,9 @@ import type { EventBacklog } from '../kamailio/event-backlog.js';
 import type { KamailioNode } from '../kamailio/node.js';
 import { fieldsOfDialog } from './adoption.js';
 import { countOf, distance, type OpenRecord, type OpenRecords } from './open-records.js';
-import { type Findings, judgeDialog, judgeRecord } from './reconciler-findings.js';
+import { type Closing, type Findings, judgeDialog, judgeRecord } from './reconciler-findings.js';
 import type { Zombie, Zombies } from './reconciler-zombies.js';
-import { timeline } from './record.js';
+import { type RecordFields, timeline } from './record.js';
 import type { CallStore, Merge } from './store.js';
 
 /** A record follows its dialog within this time, in ms. */
@@ -205,11 +205,7 @@ export class NodesReconciler {
       const { kind, close, detail } = verdict;
       signal.throwIfAborted();
       const now = Date.now();
-      const fields = close && {
-        ended_at: String(now),
-        ...close,
-        ...timeline({ at: now * 1000, type: 'ended' }, { by: close.ended_by, reason: close.reason }),
-      };
+      const fields = close && { ended_at: String(now), ...close, ...entryOf(close, now) };
       const [fresh] = fields ? await this.#o.store.merge([{ id: call.id, atMs: now, fields }]) : [];
       // It ended by itself just now.
       if (fresh !== undefined && !fresh.includes('ended_at')) continue;
@@ -256,6 +252,12 @@ export class NodesReconciler {
     await this.#o.adopted(record);
     await this.#o.store.merge([record]);
   }
+}
+
+/** The timeline's entry of an end that is concluded. */
+function entryOf({ ended_by, reason }: Closing, now: number): RecordFields {
+  const type = ended_by === 'failure' ? 'failed' : 'ended';
+  return timeline({ at: now * 1000, type }, ended_by === 'failure' ? { reason } : { by: ended_by, reason });
 }
 
 function byNode(records: readonly OpenRecord[]): Map<string, OpenRecord[]> {

@@ -1,18 +1,15 @@
 import { callRefOf, MAX_LISTED_CALLS, type RetellApi, type RetellCall } from '../retell/api.js';
 import { RetellError } from '../retell/errors.js';
+import type { Reaper, ReapOutcome } from '../retell/reaper.js';
 import type { Call } from './call.js';
 import type { OpenRecord, OpenRecords } from './open-records.js';
 import type { FindingAction, Findings } from './reconciler-findings.js';
 import type { CallStore, Merge } from './store.js';
-import type { ZombieSource } from './zombies.js';
 
 /** Longest wait for one page of Retell's list, in ms. */
 const PAGE_MS = 10_000;
 /** Calls that are looked into, of each sort, in one run: each may take a request to Retell. */
 const CHECKS = 100;
-
-/** What became of a call that was looked into (retell/reaper.ts). */
-export type ReapOutcome = 'clean' | 'observed' | 'ended' | 'failed' | 'off';
 
 const ACTIONS: Record<Exclude<ReapOutcome, 'clean'>, FindingAction> = {
   ended: 'healed',
@@ -38,11 +35,8 @@ export interface RetellReconcilerOptions {
   api: Pick<RetellApi, 'listOngoingCalls'>;
   store: CallStore;
   records: OpenRecords;
-  /** Look into one call, ask again, and do what the configuration says. */
-  reaper: {
-    checkRetell(id: string, by: ZombieSource): Promise<ReapOutcome>;
-    checkHere(id: string, by: ZombieSource): Promise<ReapOutcome>;
-  };
+  /** Looks into one call, asks again, and does what the configuration says. */
+  reaper: Pick<Reaper, 'checkRetell' | 'checkHere'>;
   /** How long the other side may take to end a call, in ms. */
   graceMs: () => number;
 }

@@ -4,7 +4,7 @@ import { KamailioError } from '../kamailio/errors.js';
 import type { KamailioNode } from '../kamailio/node.js';
 import type { Call } from './call.js';
 import type { FindingAction, Findings } from './reconciler-findings.js';
-import { timeline } from './record.js';
+import { timelineOnce } from './record.js';
 import type { CallStore } from './store.js';
 import type { ZombieObserver, ZombieOutcome } from './zombies.js';
 
@@ -56,12 +56,11 @@ export class Zombies {
 
   /** Each is told of once, however many runs find it. */
   async #note(zombies: readonly Zombie[]): Promise<void> {
-    const unknown = zombies.filter(({ call }) => !call.timeline.some(({ type }) => type === 'zombie_found'));
     const now = Date.now();
-    const merges = unknown.map(({ call, detail }) => ({
+    const merges = zombies.map(({ call, detail }) => ({
       id: call.id,
       atMs: now,
-      fields: timeline({ at: now * 1000, type: 'zombie_found' }, { detail }),
+      fields: timelineOnce('zombie_found', now, { detail }),
     }));
     for (const fresh of await this.#o.store.merge(merges)) {
       if (fresh.length > 0) this.#o.observer.zombieFound('here', 'reconciler');

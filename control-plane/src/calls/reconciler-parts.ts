@@ -1,0 +1,72 @@
+import type { Redis } from 'ioredis';
+import type { ActiveConfig } from '../config/active.js';
+import { EventBacklog } from '../kamailio/event-backlog.js';
+import type { KamailioNode } from '../kamailio/node.js';
+import type { RetellApi } from '../retell/api.js';
+import type { Reaper } from '../retell/reaper.js';
+import type { DueWork } from './due.js';
+import { afterAnswer } from './due-plan.js';
+import type { OpenRecords } from './open-records.js';
+import { Reconciler, type ReconcilerObserver } from './reconciler.js';
+import { NodesReconciler } from './reconciler-nodes.js';
+import { RetellReconciler } from './reconciler-retell.js';
+import { Zombies } from './reconciler-zombies.js';
+import type { CallStore } from './store.js';
+import type { ZombieObserver } from './zombies.js';
+
+/** What a side may take at least, in ms: a BYE that gets no answer is given up after some seconds. */
+const LEAST_GRACE_MS = 5000;
+
+export interface ReconcilerParts {
+  config: ActiveConfig;
+  /** A connection for commands that somebody waits for. */
+  redis: Redis;
+  nodes: ReadonlyMap<string, KamailioNode>;
+  store: CallStore;
+  records: OpenRecords;
+  due: DueWork;
+  retell: RetellApi;
+  reaper: Reaper;
+  /** This replica's name. */
+  replica: string;
+  observer: ReconcilerObserver;
+  calls: ZombieObserver & { callEnded(by: string): void };
+  warn: (detail: Record<string, unknown>, message: string) => void;
+}
+
+/** Puts the reconciler together. What the configuration says is looked at for each run, except for what needs a restart. */
+export function createReconciler(parts: ReconcilerParts): Reconciler {
+  const { config, redis, nodes, store, records, due, reaper, calls } = parts;
+  const graceMs = () => Math.max(config.current.calls.reaper.grace_s * 1000, LEAST_GRACE_MS);
+  return new Reconciler({
+    redis,
+    nodes: new NodesReconciler({
+      nodes,
+      store,
+      records,
+      backlog: new EventBacklog(redis),
+      zombies: new Zombies({
+        store,
+        mode: () => config.current.calls.reaper.end_dialogs,
+        timeoutMs: config.current.calls.hangup_timeout_ms,
+        observer: calls,
+      }),
+      graceMs,
+      ringTimeoutMs: config.current.calls.ring_timeout_s * 1000,
+      adopted: (record) => due.apply(afterAnswer(record, config.current)),
+      callEnded: (by) => calls.callEnded(by),
+    }),
+    retell: new RetellReconciler({
+      configured: () => config.current.retell.api_key !== undefined,
+      api: parts.retell,
+      store,
+      records,
+      reaper,
+      graceMs,
+    }),
+    replica: parts.replica,
+    intervalMs: () => config.current.calls.reconcile_interval_s * 1000,
+    observer: parts.observer,
+    warn: parts.warn,
+  });
+}
