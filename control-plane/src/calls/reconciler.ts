@@ -100,9 +100,9 @@ export class Reconciler {
       }
       const result = await this.#whileHeld((signal) => this.#reconcile(signal));
       await this.#o.redis.set(KEY, JSON.stringify(result), 'EX', KEPT_S);
+      await this.#lease.hold(this.#o.intervalMs() + LEASE_SLACK_MS);
       const complete = result.retell.error === null && result.nodes.every(({ error }) => error === null);
       this.#o.observer.reconciled(complete ? 'complete' : 'incomplete', result);
-      await this.#lease.hold(this.#o.intervalMs() + LEASE_SLACK_MS);
       return result;
     } catch (err) {
       if (this.#stopping.signal.aborted) return undefined;
