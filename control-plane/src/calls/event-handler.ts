@@ -59,9 +59,9 @@ export class EventHandler {
   /** BYEs carry no id of ours, only the Call-ID: their calls' records have to be looked up. */
   async #handleByes(byes: readonly ByeEvent[]): Promise<RecordChange[]> {
     const merges: RecordChange[] = [];
+    const calls = await this.#store.callsOfSipCallIds(byes.map((event) => event.sip_call_id));
     for (const event of byes) {
-      const id = await this.#store.idOfSipCallId(event.sip_call_id);
-      const call = id === undefined ? undefined : await this.#store.get(id);
+      const call = calls.get(event.sip_call_id);
       if (call === undefined) {
         this.#observer.byeUnmatched();
         continue;

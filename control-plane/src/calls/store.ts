@@ -142,6 +142,15 @@ export class CallStore {
     return (await this.#redis.get(`call-id:${sipCallId}`)) ?? undefined;
   }
 
+  /** The newest call with each of these SIP Call-IDs; those without a record are left out. */
+  async callsOfSipCallIds(sipCallIds: readonly string[]): Promise<Map<string, Call>> {
+    const names = [...new Set(sipCallIds)];
+    const ids = await this.#redis.mget(names.map((name) => `call-id:${name}`));
+    const known = names.flatMap((name, i) => (ids[i] ? [[name, ids[i]] as const] : []));
+    const calls = await this.getAll(known.map(([, id]) => id));
+    return new Map(known.flatMap(([name], i) => (calls[i] ? [[name, calls[i]] as const] : [])));
+  }
+
   /** The id of the call that Retell knows by this id. */
   async idOfRetellCallId(retellCallId: string): Promise<string | undefined> {
     return (await this.#redis.get(`retell-call:${retellCallId}`)) ?? undefined;
