@@ -6,8 +6,11 @@ import type { HangupJobStore } from './hangup-job-store.js';
 import type { HangupOutcome } from './hangup-outcome.js';
 import { Pace } from './pace.js';
 
-/** Calls of one job that may be young in hand: more at a time only wait for each other, and their events come late. */
-const MAX_YOUNG = 200;
+/**
+ * Calls of one job that may be young in hand. More of them end no more calls a second: they wait for the node's few
+ * RPC connections, up to the deadline of the RPCs where the machine is slow.
+ */
+const MAX_YOUNG = 64;
 /** A call that is in hand for longer waits for a silent peer, and holds up no other, in ms. */
 const YOUNG_MS = 1000;
 /** Calls of one job that may be in hand at all. */
