@@ -152,9 +152,11 @@ t.test('OpenAPI 3.1 describes every route, and /docs shows it', async (t) => {
     '/v1/hangups/{id}',
     '/v1/hangups/{id}/calls',
     '/v1/hangups/{id}/cancel',
+    '/v1/reconciliation',
     '/v1/retell',
     '/v1/retell/gateways/{uri}/drain',
     '/v1/retell/gateways/{uri}/resume',
+    '/webhooks/retell',
     '/webhooks/retell/inbound',
   ]);
   t.match((await api.get('/docs/', 'none')).body, '<html');
