@@ -12,7 +12,7 @@ import {
   startPeer,
   startScene,
 } from '../harness/scene.js';
-import type { SipCall } from '../harness/sip-peer.js';
+import type { IncomingCall, OutgoingCall, SipCall } from '../harness/sip-peer.js';
 import { NUMBER, type Stack } from '../harness/stack.js';
 
 const OTHER_NUMBER = '+14155550101';
@@ -48,6 +48,31 @@ function startDurations(t: Test): Promise<TwoCarriers> {
     first: { max_duration_s: OF_CARRIER },
   });
 }
+
+/** The callee gets a CANCEL, the caller 408, and the record says why. */
+async function ringsTooLong(t: Test, stack: Stack, caller: OutgoingCall, ringing: Promise<IncomingCall>) {
+  const callee = await ringing;
+  t.equal((await caller.finalResponse(20_000)).status, 408);
+  await callee.canceled;
+  t.match(await recordOf(stack, caller.callId, 'ended'), { ended_by: 'timeout', sip_status: 408 });
+  await noDialogLeft(stack);
+}
+
+t.test('a call that rings too long gets 408, and whoever rings a CANCEL', async (t) => {
+  const scene = await twoCarriers(t, { config: { calls: { ring_timeout_s: 1 } } });
+  const { stack, carrier, second, retell } = scene;
+  await t.test('inbound', (t) => ringsTooLong(t, stack, dial(scene), nextCall(retell)));
+  await t.test('outbound', (t) => ringsTooLong(t, stack, dialOut(scene), nextCall(carrier)));
+  t.equal(second.count('INVITE'), 0, 'nobody else is rung');
+  await t.test('a callee that says again and again that it rings', async (t) => {
+    const ringing = nextCall(retell);
+    const caller = dial(scene);
+    const callee = await ringing;
+    const again = setInterval(() => callee.status < 200 && callee.ring(), 100);
+    t.teardown(() => clearInterval(again));
+    await ringsTooLong(t, stack, caller, ringing);
+  });
+});
 
 t.test('a call lasts as long as the least of all calls, its number and its carrier', async (t) => {
   const scene = await startDurations(t);
@@ -180,4 +205,20 @@ t.test('after a reload the next call lasts as long as it says, and one that is u
   t.equal((await recordOf(stack, before.caller.callId, 'answered')).max_duration_s, 7200);
   t.equal((await before.caller.bye()).status, 200);
   await noDialogLeft(stack);
+});
+
+t.test('a call whose Kamailio was killed is ended in time all the same, from its record', async (t) => {
+  const { stack, second, retell } = await startDurations(t);
+  const { caller, callee } = await inbound(stack, second, retell);
+  await recordOf(stack, caller.callId, 'answered');
+  await stack.parts.kamailio.kill();
+  await stack.parts.kamailio.start();
+  await Promise.all([caller, callee].map((call) => call.next('BYE', 20_000)));
+  const record = await recordOf(stack, caller.callId, 'ended');
+  t.match(record, { ended_by: 'timeout', max_duration_s: OF_NUMBER });
+  t.match(
+    record.timeline.find(({ type }: { type: string }) => type === 'hangup_requested'),
+    { by: 'deadline', reason: 'maximum duration reached' },
+  );
+  t.same([await caller.ended, await callee.ended], ['remote', 'remote']);
 });

@@ -104,24 +104,3 @@ t.test('where no gateway takes the call the caller gets 503 with Retry-After', a
   t.equal(record.sip_status, 503);
   await noDialogLeft(scene.stack);
 });
-
-t.test('a call that rings too long gets 408 and is ended by timeout', async (t) => {
-  const scene = await startScene(t, { config: { calls: { ring_timeout_s: 1 } } });
-  scene.retell.onInvite = (call) => call.ring();
-  const caller = dial(scene);
-  t.equal((await caller.finalResponse()).status, 408);
-  const record = await recordOf(scene.stack, caller.callId, 'ended');
-  t.equal(record.ended_by, 'timeout');
-  t.equal(scene.retell.count('CANCEL'), 1);
-});
-
-t.test('a call that lasts too long is ended on both sides by timeout', async (t) => {
-  const scene = await startScene(t, { config: { calls: { max_duration_s: 1 } } });
-  scene.retell.onInvite = (call) => call.answer();
-  const caller = dial(scene);
-  await caller.answered();
-  await caller.next('BYE');
-  await scene.retell.next('BYE');
-  const record = await recordOf(scene.stack, caller.callId, 'ended');
-  t.equal(record.ended_by, 'timeout');
-});
