@@ -106,11 +106,18 @@ t.test('several dialogs with one Call-ID come as a list', async (t) => {
   );
 });
 
-t.test('a node started its uptime ago', async (t) => {
-  const uptime = { now: 'Tue Nov 24 03:16:59 2026', up_since: 'Tue Nov 24 03:15:58 2026', uptime: 61 };
-  const before = Date.now();
-  const ago = (await tableOf({ 'core.uptime': uptime }).startedAt()) + 61_000;
-  t.ok(ago >= before && ago <= Date.now());
+t.test("a node's clock is read in whatever time zone it is", async (t) => {
+  for (const zoneMs of [0, 2 * 3_600_000, -(5 * 3_600_000 + 30 * 60_000)]) {
+    for (const aheadMs of [0, 60_000, -60_000]) {
+      const date = new Date(Date.now() + zoneMs + aheadMs);
+      const [weekday, day, month, year, time] = date.toUTCString().replace(',', '').split(' ');
+      // Such as `Tue Nov 24 03:16:59 2026`, and a day of one digit after two spaces.
+      const now = `${weekday} ${month} ${String(Number(day)).padStart(2)} ${time} ${year}`;
+      const clock = await tableOf({ 'core.uptime': { now, up_since: '', uptime: 61 } }).clock();
+      t.ok(Math.abs(clock.aheadMs - aheadMs) < 5000, now);
+      t.ok(Math.abs(Date.now() + aheadMs - 61_000 - clock.startedAt) < 5000, now);
+    }
+  }
 });
 
 t.test('what is no such reply is refused, not misread', async (t) => {
@@ -120,7 +127,8 @@ t.test('what is no such reply is refused, not misread', async (t) => {
   await t.rejects(tableOf({ 'dlg.briefing': {} }).summaries(), refused);
   await t.rejects(tableOf({ 'dlg.briefing': [{ 'call-id': 'a' }] }).summaries(), refused);
   await t.rejects(tableOf({ 'dlg.dlg_list': { ...ANSWERED, state: 9 } }).withCallId('a'), refused);
-  await t.rejects(tableOf({ 'core.uptime': '61' }).startedAt(), refused);
+  await t.rejects(tableOf({ 'core.uptime': { now: 'soon', uptime: 61 } }).clock(), refused);
+  await t.rejects(tableOf({ 'core.uptime': '61' }).clock(), refused);
 });
 
 t.test('the record of an answered dialog is what its events would have written', async (t) => {

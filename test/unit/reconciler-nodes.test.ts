@@ -32,7 +32,7 @@ class FakeDialogs {
       case 'dlg.briefing':
         return [...this.dialogs].map((id) => ({ 'call-id': id, state: 4 }));
       case 'core.uptime':
-        return { uptime: this.uptimeS };
+        return { now: new Date().toUTCString().replace(' GMT', ''), uptime: this.uptimeS };
       case 'mqueue.get_size':
         return { size: 0 };
     }

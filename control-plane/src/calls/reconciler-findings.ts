@@ -70,8 +70,8 @@ export interface RecordVerdict {
 }
 
 /**
- * A node's uptime is known to the second, and its clock may be a little off ours: only what happened so long
- * after its start is sure to have happened to the process that runs, in ms.
+ * A node's uptime is known to the second, and a clock may be set: only what happened so long after its start is
+ * sure to have happened to the process that runs, in ms.
  */
 const START_SLACK_MS = 10_000;
 /** How much longer than the ring timeout a call can ring, in ms. */
@@ -82,6 +82,7 @@ const RING_SLACK_MS = 30_000;
  * the node has told is written.
  *
  * @param startedAt when the node started, seen after the dialog was found missing
+ * @param now by the node's clock, as all times
  * @returns undefined where it is too early to tell
  */
 export function judgeRecord(
@@ -120,6 +121,7 @@ export interface DialogVerdict {
  *
  * @param call the record of the id that the dialog carries
  * @param graceMs how long an ended call's dialog may take to go
+ * @param now by the node's clock
  * @returns undefined where all is well, or it is too early to tell
  */
 export function judgeDialog(

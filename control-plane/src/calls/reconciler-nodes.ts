@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type DialogDetails, DialogTable } from '../kamailio/dialog-table.js';
+import { type DialogDetails, DialogTable, type NodeClock } from '../kamailio/dialog-table.js';
 import type { EventBacklog } from '../kamailio/event-backlog.js';
 import type { KamailioNode } from '../kamailio/node.js';
 import { fieldsOfDialog } from './adoption.js';
@@ -163,13 +163,13 @@ export class NodesReconciler {
         !withDialog.has(record.sip_call_id ?? ''),
     );
     const gone = await this.#withoutDialog(one, suspects, signal);
-    const startedAt = await table.startedAt();
+    const clock = await table.clock();
     const open = new Set(records.map(({ sip_call_id }) => sip_call_id));
     const strangers = [...withDialog].filter((callId) => !open.has(callId));
     if (gone.length === 0 && strangers.length === 0) return;
     if (!(await this.#o.backlog.written(node, signal))) throw new Error('its events are not all written yet');
-    await this.#judgeRecords(one, gone, startedAt, findings, signal);
-    await this.#judgeDialogs(one, strangers, findings, signal);
+    await this.#judgeRecords(one, gone, clock, findings, signal);
+    await this.#judgeDialogs(one, strangers, clock, findings, signal);
   }
 
   /** Those of the records whose dialogs the node does not have, as far as they can be looked up in one run. */
@@ -194,13 +194,13 @@ export class NodesReconciler {
   async #judgeRecords(
     { name }: Compared,
     gone: readonly OpenRecord[],
-    startedAt: number,
+    { startedAt, aheadMs }: NodeClock,
     findings: Findings,
     signal: AbortSignal,
   ): Promise<void> {
     for (const call of await this.#o.store.getAll(gone.map(({ id }) => id))) {
       if (call === undefined) continue;
-      const verdict = judgeRecord(call, startedAt, this.#o.ringTimeoutMs, Date.now());
+      const verdict = judgeRecord(call, startedAt, this.#o.ringTimeoutMs, Date.now() + aheadMs);
       if (verdict === undefined) continue;
       const { kind, close, detail } = verdict;
       signal.throwIfAborted();
@@ -223,6 +223,7 @@ export class NodesReconciler {
   async #judgeDialogs(
     { name, node, table, report }: Compared,
     strangers: readonly string[],
+    { aheadMs }: NodeClock,
     findings: Findings,
     signal: AbortSignal,
   ): Promise<void> {
@@ -233,7 +234,7 @@ export class NodesReconciler {
       for (const dialog of await table.withCallId(callId)) {
         const id = dialog.variables.get('id');
         const call = id === undefined ? undefined : await this.#o.store.get(id);
-        const verdict = judgeDialog(dialog, call, this.#o.graceMs(), Date.now());
+        const verdict = judgeDialog(dialog, call, this.#o.graceMs(), Date.now() + aheadMs);
         if (verdict === undefined) continue;
         const { kind, remedy, detail } = verdict;
         if (remedy === 'end' && call !== undefined) zombies.push({ node, dialog, call, detail });

@@ -6,6 +6,8 @@ import type { RpcClient } from './rpc-client.js';
 /** Longest wait for the list of all dialogs, in ms. Kamailio needs 300 ms for 10,000. */
 const SUMMARIES_DEADLINE_MS = 5000;
 
+const TIME_ZONES_MS = 900_000;
+
 /** How many dialogs a node has. Those that have ended and linger for some seconds are not among them. */
 export interface DialogCounts {
   /** Not answered yet. */
@@ -38,6 +40,14 @@ export interface DialogDetails {
   callee: LegState;
   /** The variables of kamailio/dialogs.cfg. */
   variables: ReadonlyMap<string, string>;
+}
+
+/** A node's own clock. */
+export interface NodeClock {
+  /** How much it is ahead of ours, in ms, to the second; wrong where that is over seven minutes. */
+  aheadMs: number;
+  /** When the node started, in ms since 1970 by its clock, to the second. */
+  startedAt: number;
 }
 
 /** The dialogs of one Kamailio node, as far as they can be read without slowing it down. Every method rejects with a KamailioError. */
@@ -83,11 +93,15 @@ export class DialogTable {
       .filter(({ state }) => state !== 5);
   }
 
-  /** When the node started, in ms since 1970 by our clock, to the second. */
-  async startedAt(): Promise<number> {
+  /** What the node takes the time for: what it tells is dated by that. */
+  async clock(): Promise<NodeClock> {
     const method = 'core.uptime';
-    const { uptime } = this.#object(method, await this.#rpc.call(method));
-    return Date.now() - this.#number(method, uptime) * 1000;
+    const { now, uptime } = this.#object(method, await this.#rpc.call(method));
+    // It is its local time, and does not say which: time zones are whole quarters of an hour apart.
+    const local = Date.parse(`${now} UTC`);
+    if (Number.isNaN(local)) throw this.#protocolError(method, 'no time');
+    const aheadMs = remainder(local - Date.now(), TIME_ZONES_MS);
+    return { aheadMs, startedAt: Date.now() + aheadMs - this.#number(method, uptime) * 1000 };
   }
 
   #details(method: string, entry: Record<string, unknown>): DialogDetails {
@@ -139,6 +153,11 @@ export class DialogTable {
   #protocolError(method: string, detail: string): KamailioError {
     return new KamailioError('KAMAILIO_PROTOCOL', this.#rpc.node, method, detail);
   }
+}
+
+/** What is left over a multiple, from minus half of it to half of it. */
+function remainder(value: number, multiple: number): number {
+  return value - Math.round(value / multiple) * multiple;
 }
 
 /** Kamailio lists them as objects with one member each. */
