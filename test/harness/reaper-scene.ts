@@ -46,7 +46,9 @@ export async function callUp(scene: RegisterScene): Promise<ReaperCall> {
   if (callee === undefined) throw new Error('Retell has no such call');
   await callee.acked;
   const entry = await eventually('Retell counts the call as ongoing', () =>
-    scene.simulator.calls.all().find(({ call }) => call.call_status === 'ongoing'),
+    scene.simulator.calls
+      .all()
+      .find(({ call, sip }) => call.call_status === 'ongoing' && sip?.callId === caller.callId),
   );
   return { caller, callee, entry, record };
 }
