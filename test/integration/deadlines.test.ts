@@ -144,9 +144,10 @@ t.test('of many calls whose time is over at once both sides of each get a BYE', 
   while (calls.length < 60) calls.push(await inbound(stack, second, retell));
   for (const legs of calls) await timesOut(t, stack, legs, OF_NUMBER);
   await noDialogLeft(stack);
-  // Kamailio's own words for a dialog that was released once too often.
+  // Kamailio's own words for a second BYE that it did not send (5 and 6), and a dialog released once too often.
+  const lost = /terminating non-confirmed|already in deleted state|invalid unref'ing/;
   t.same(
-    stack.kamailioLog.filter((line) => line.includes("invalid unref'ing")),
+    stack.kamailioLog.filter((line) => lost.test(line)),
     [],
   );
 });

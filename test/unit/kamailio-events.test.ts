@@ -98,6 +98,15 @@ t.test("Kamailio's <null> is nothing", (t) => {
   t.end();
 });
 
+t.test('a call says how long it may last, and why its time was over', (t) => {
+  t.equal(answered({ max_duration_s: '600' }).max_duration_s, 600);
+  t.equal(answered({}).max_duration_s, undefined, 'an event from before there was such a field');
+  const ended = { type: 'ended', at: '1.000000', id: 'id1', by: 'timeout' };
+  t.match(parseEvents(JSON.stringify([{ ...ended, reason: b64('peer gone') }])), [{ reason: 'peer gone' }]);
+  t.match(parseEvents(JSON.stringify([{ ...ended, reason: '' }])), [{ reason: undefined }]);
+  t.end();
+});
+
 t.test('what cannot be read says what is wrong with it', (t) => {
   for (const [batch, message] of [
     ['{', /not JSON/],
