@@ -1,5 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { type HangupOptions, measureHangup } from './hangup.js';
+import { type HangupRacesOptions, raceHangups, reportHangupRaces } from './hangup-races.js';
+import { reportHangup } from './hangup-report.js';
 import { describeMachine } from './machine.js';
 import { measurePostDialDelay, type PostDialDelayOptions } from './post-dial-delay.js';
 import { reportPostDialDelay } from './post-dial-delay-report.js';
@@ -33,6 +36,25 @@ program
     const result = { machine, ...(await measurePostDialDelay(options)) };
     process.stdout.write(reportPostDialDelay(result));
     if (json !== undefined) await writeFile(json, `${JSON.stringify(result, undefined, 2)}\n`);
+  });
+program
+  .command('hangup')
+  .description('how long hangups take, one by one and many at once')
+  .option('--calls <n>', 'calls ended by one POST /v1/hangups', count, 5000)
+  .option('--rate <n>', 'hangups a second in it', count, 1000)
+  .option('--samples <n>', 'calls ended one by one in each series', count, 500)
+  .action(async (options: HangupOptions) => {
+    const machine = await describeMachine();
+    process.stdout.write(reportHangup({ machine, ...(await measureHangup(options)) }));
+  });
+program
+  .command('hangup-races')
+  .description('whether a hangup ever ends one side of a call alone')
+  .option('--calls <n>', 'calls up, ended one by one', count, 5000)
+  .option('--concurrency <n>', 'requests at once', count, 16)
+  .action(async (options: HangupRacesOptions) => {
+    const machine = await describeMachine();
+    process.stdout.write(reportHangupRaces({ machine, ...(await raceHangups(options)) }));
   });
 
 await program.parseAsync();

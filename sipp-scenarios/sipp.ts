@@ -7,12 +7,14 @@ import { RunningProcess } from '../control-plane/src/cli/process.js';
 export interface SippOptions {
   /** File in sipp-scenarios/, e.g. carrier/inbound-answered.xml. */
   scenario: string;
-  /** Address that SIPp sends from. Its port is picked by SIPp. */
+  /** Address that SIPp sends from. */
   host: string;
-  /** host:port that the calls go to. */
-  target: string;
+  /** Its port; default one that SIPp picks. */
+  port?: number;
+  /** host:port that the calls go to; without it SIPp waits for calls until it is stopped. */
+  target?: string;
   /** Number that is dialled. */
-  number: string;
+  number?: string;
   /** How many calls. Default 1. */
   calls?: number;
   /** Calls a second. Default 10. */
@@ -110,6 +112,11 @@ export class SippRun {
       });
   }
 
+  /** Its process group. */
+  get pid(): number | undefined {
+    return this.#process.group;
+  }
+
   /** Ends the run if it still goes on, and removes its files. */
   async stop(): Promise<void> {
     await this.#process.kill();
@@ -118,14 +125,26 @@ export class SippRun {
 }
 
 function sippArguments(options: SippOptions, directory: string): string[] {
-  const { calls = 1, rate = 10, holdMs = 0, trace = false, timeoutS = 60 } = options;
-  const prefix = options.callIdPrefix ?? `sipp-${process.pid}`;
+  const { port, target, trace = false, timeoutS = 60 } = options;
   return [
-    ...['-sf', join(ROOT, 'sipp-scenarios', options.scenario), '-i', options.host, '-s', options.number],
-    ...['-m', String(calls), '-r', String(rate), '-d', String(holdMs), '-l', String(calls)],
-    ...['-cid_str', `${prefix}-%u@%s`, '-nostdin', '-timeout', `${timeoutS}s`],
+    ...['-sf', join(ROOT, 'sipp-scenarios', options.scenario), '-i', options.host],
+    ...(port === undefined ? [] : ['-p', String(port)]),
+    ...['-nostdin', '-timeout', `${timeoutS}s`, '-buff_size', '1048576'],
     ...['-trace_stat', '-fd', '1', '-stf', join(directory, 'statistics.csv')],
     ...(trace ? ['-trace_shortmsg', '-shortmessage_file', join(directory, 'messages.tsv')] : []),
-    ...['-buff_size', '1048576', options.target],
+    ...(target === undefined ? [] : [...callArguments(options), target]),
+  ];
+}
+
+function callArguments({
+  number = '',
+  calls = 1,
+  rate = 10,
+  holdMs = 0,
+  callIdPrefix = `sipp-${process.pid}`,
+}: SippOptions): string[] {
+  return [
+    ...['-s', number, '-m', String(calls), '-r', String(rate), '-d', String(holdMs), '-l', String(calls)],
+    ...['-cid_str', `${callIdPrefix}-%u@%s`],
   ];
 }

@@ -54,6 +54,7 @@ export function renderConfig(options: StackOptions, own: StackConfig): string {
         data_directory: place.directory,
       })),
       shared_memory_mb: 64,
+      ...options.config?.kamailio,
     },
     log: { level: 'warn' },
   });

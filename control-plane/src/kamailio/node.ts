@@ -47,7 +47,7 @@ export type Decision =
   | { action: 'fallback'; reason: string };
 
 /** Requests may have passed since the record was written: the CSeq has to be above theirs (RFC 3261 12.2.1.1). */
-const CSEQ_GAP = 1000;
+export const CSEQ_GAP = 1000;
 
 /** The commands of one Kamailio node that the control plane uses, typed. */
 export class KamailioNode {

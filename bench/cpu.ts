@@ -1,0 +1,32 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Ticks of /proc a second (USER_HZ), which is 100 on every Linux. */
+const TICKS = 100;
+
+/** CPU seconds that the processes of a group have used so far, those left out that have ended. */
+function cpuSeconds(group: number): number {
+  let ticks = 0;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      // The name may hold spaces and stands in brackets; behind it come state, ppid, pgrp, ..., utime, stime.
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+      if (Number(fields[2]) === group) ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return ticks / TICKS;
+}
+
+/** CPUs that each part of a stack uses while `work` goes on, by name. */
+export async function cpusDuring<T>(
+  parts: Readonly<Record<string, number | undefined>>,
+  work: () => Promise<T>,
+): Promise<{ result: T; cpus: Record<string, number> }> {
+  const read = () => Object.entries(parts).map(([name, group = 0]) => [name, cpuSeconds(group)] as const);
+  const [before, started] = [new Map(read()), performance.now()];
+  const result = await work();
+  const seconds = (performance.now() - started) / 1000;
+  const cpus = read().map(([name, used]) => [name, (used - (before.get(name) ?? 0)) / seconds] as const);
+  return { result, cpus: Object.fromEntries(cpus) };
+}
