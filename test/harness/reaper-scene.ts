@@ -1,3 +1,4 @@
+import { DUE_KINDS } from '../../control-plane/src/calls/due.js';
 import type { CallEntry, NumberBehaviour } from '../retell-simulator/simulator.js';
 import { eventually } from './await.js';
 import { type RegisterScene, startRegisterScene } from './register-scene.js';
@@ -80,8 +81,11 @@ export async function told(scene: RegisterScene, id: string, type: string): Prom
 
 /** Waits until no work is left that is due within a minute. */
 export async function nothingDue({ stack }: RegisterScene): Promise<void> {
-  await eventually(
-    'no work is due',
-    async () => (await stack.redis.zcount('calls:due', '-inf', Date.now() + 60_000)) === 0,
-  );
+  await eventually('no work is due', async () => {
+    const soon = Date.now() + 60_000;
+    const due = await Promise.all(
+      DUE_KINDS.map((kind) => stack.redis.zcount(`calls:due:${kind}`, '-inf', soon)),
+    );
+    return due.every((pieces) => pieces === 0);
+  });
 }

@@ -110,7 +110,7 @@ t.test('a stop survives a control plane that dies in between', async (t) => {
   const { caller, entry, record } = await callUp(scene);
   await caller.bye();
   await eventually('it is scheduled', async () =>
-    scene.stack.redis.zscore('calls:due', `retell_lingers:${record.id}`),
+    scene.stack.redis.zscore('calls:due:retell_lingers', record.id),
   );
   await scene.stack.parts.controlPlane?.kill();
   await scene.stack.parts.controlPlane?.start();

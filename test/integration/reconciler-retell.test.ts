@@ -46,7 +46,7 @@ t.test('a call that goes on at Retell, and that is due nowhere, is stopped', asy
   const { caller, entry, record } = await callUp(scene);
   await caller.bye();
   await recordOf(scene.stack, caller.callId, 'ended');
-  await eventually('it is due', () => scene.stack.redis.zrem('calls:due', `retell_lingers:${record.id}`));
+  await eventually('it is due', () => scene.stack.redis.zrem('calls:due:retell_lingers', record.id));
 
   t.match(await foundIn(scene, record.id), { kind: 'retell_lingers', action: 'healed' });
   t.equal(entry.call.call_status, 'ended');

@@ -25,7 +25,7 @@ export interface DueWorkOptions {
   /** Told of trouble. */
   warn: (detail: Record<string, unknown>, message: string) => void;
   /** Told of every try. */
-  tried?: (kind: DueKind | 'unknown', outcome: DueOutcome) => void;
+  tried?: (kind: DueKind, outcome: DueOutcome) => void;
   /** Told at every look how many pieces are due and in nobody's hands. */
   overdue?: (pieces: number) => void;
   /** Pause between two looks where nothing is due, in ms. Default 200. */
@@ -36,12 +36,13 @@ export interface DueWorkOptions {
   backoffMs?: number;
 }
 
-/** What is due, by time: members are `kind:id`. */
-const DUE = 'calls:due';
-/** How often each was taken. */
-const TRIES = 'calls:due:tries';
+/** What is due of one kind, by time: the calls' ids. */
+const dueKey = (kind: DueKind): string => `calls:due:${kind}`;
+const DUE_KEYS = DUE_KINDS.map(dueKey);
+/** How often each was taken: `kind:id`. */
+const TRIES = 'calls:due-tries';
 
-/** Pieces in hand at once. */
+/** Pieces of one kind in hand at once: a kind whose work is slow, as where Retell is away, holds up no other. */
 const CONCURRENCY = 20;
 const MAX_TRIES = 10;
 const MAX_BACKOFF_MS = 60_000;
@@ -53,29 +54,32 @@ const STOP_WAIT_MS = 3000;
 /**
  * Hands out what is due: nobody else gets it before the lease is over. Times are Redis', the same for all replicas.
  *
- * KEYS: due, tries
- * ARGV: how many at most, lease in ms
- * Returns how many more are due, then member, tries, ...
+ * KEYS: tries, due of each kind
+ * ARGV: lease in ms, then of each kind its name and how many at most
+ * Returns how many more are due, then kind, id, tries, ...
  */
 const CLAIM = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])
 local claimed = {0}
-for _, member in ipairs(members) do
-  redis.call('ZADD', KEYS[1], now + ARGV[2], member)
-  claimed[#claimed + 1] = member
-  claimed[#claimed + 1] = redis.call('HINCRBY', KEYS[2], member, 1)
+for i = 2, #KEYS do
+  local kind, most = ARGV[i * 2 - 2], ARGV[i * 2 - 1]
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now, 'LIMIT', 0, most)) do
+    redis.call('ZADD', KEYS[i], now + ARGV[1], id)
+    claimed[#claimed + 1] = kind
+    claimed[#claimed + 1] = id
+    claimed[#claimed + 1] = redis.call('HINCRBY', KEYS[1], kind .. ':' .. id, 1)
+  end
+  claimed[1] = claimed[1] + redis.call('ZCOUNT', KEYS[i], '-inf', now)
 end
-claimed[1] = redis.call('ZCOUNT', KEYS[1], '-inf', now)
 return claimed
 `;
 
 /**
- * Moves pieces that are still wanted: a lease that goes on, or the time of the next try.
+ * Moves pieces of one kind that are still wanted: a lease that goes on, or the time of the next try.
  *
  * KEYS: due
- * ARGV: ms from now, then the members
+ * ARGV: ms from now, then the ids
  */
 const POSTPONE = `
 local time = redis.call('TIME')
@@ -87,12 +91,9 @@ return #ARGV - 1
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     claimDue(
-      due: string,
-      tries: string,
-      most: number,
-      leaseMs: number,
+      ...keysAndLimits: (string | number)[]
     ): Result<[overdue: number, ...claimed: (string | number)[]], Context>;
-    postponeDue(due: string, ms: number, ...members: string[]): Result<number, Context>;
+    postponeDue(due: string, ms: number, ...ids: string[]): Result<number, Context>;
   }
 }
 
@@ -102,11 +103,14 @@ declare module 'ioredis' {
  */
 export class DueWork {
   readonly #o: Required<DueWorkOptions>;
-  readonly #stopping = new AbortController();
-  readonly #inHand = new Map<string, Promise<void>>();
+  /** By kind and id. */
+  readonly #inHand = new Map<DueKind, Map<string, Promise<void>>>(DUE_KINDS.map((kind) => [kind, new Map()]));
   #running: Promise<void> = Promise.resolve();
   #renewal: NodeJS.Timeout | undefined;
-  /** Ends the wait for a free hand. */
+  #stopped = false;
+  /** Whether a hand is free since the last look. */
+  #freed = false;
+  /** Ends the pause before the next look. */
   #wake: (() => void) | undefined;
 
   constructor(options: DueWorkOptions) {
@@ -119,7 +123,7 @@ export class DueWork {
       ...options,
     };
     const { redis } = options;
-    redis.defineCommand('claimDue', { numberOfKeys: 2, lua: CLAIM });
+    redis.defineCommand('claimDue', { numberOfKeys: 1 + DUE_KINDS.length, lua: CLAIM });
     redis.defineCommand('postponeDue', { numberOfKeys: 1, lua: POSTPONE });
   }
 
@@ -135,14 +139,16 @@ export class DueWork {
 
   /** Schedules and takes back, in one round trip; what is both scheduled and taken back is taken back. */
   async apply(changes: readonly DueChange[]): Promise<void> {
-    const wanted = changes.flatMap(({ kind, id, atMs }) =>
-      atMs === undefined ? [] : [atMs, `${kind}:${id}`],
-    );
-    const unwanted = changes.flatMap(({ kind, id, atMs }) => (atMs === undefined ? [`${kind}:${id}`] : []));
     if (changes.length === 0) return;
     const pipeline = this.#o.redis.pipeline();
-    if (wanted.length > 0) pipeline.zadd(DUE, 'NX', ...wanted);
-    if (unwanted.length > 0) pipeline.zrem(DUE, ...unwanted).hdel(TRIES, ...unwanted);
+    for (const kind of DUE_KINDS) {
+      const ours = changes.filter((change) => change.kind === kind);
+      const wanted = ours.flatMap(({ id, atMs }) => (atMs === undefined ? [] : [atMs, id]));
+      const unwanted = ours.flatMap(({ id, atMs }) => (atMs === undefined ? [id] : []));
+      if (wanted.length > 0) pipeline.zadd(dueKey(kind), 'NX', ...wanted);
+      if (unwanted.length === 0) continue;
+      pipeline.zrem(dueKey(kind), ...unwanted).hdel(TRIES, ...unwanted.map((id) => `${kind}:${id}`));
+    }
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
   }
 
@@ -153,12 +159,12 @@ export class DueWork {
 
   /** Takes nothing more and waits for what is in hand, not for long: another replica does what is left. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    this.#stopped = true;
     this.#wake?.();
-    const waited = new AbortController();
     await this.#running;
+    const waited = new AbortController();
     await Promise.race([
-      Promise.all(this.#inHand.values()),
+      Promise.all([...this.#inHand.values()].flatMap((pieces) => [...pieces.values()])),
       delay(STOP_WAIT_MS, undefined, { signal: waited.signal }).catch(() => {}),
     ]);
     waited.abort();
@@ -166,64 +172,61 @@ export class DueWork {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      const room = CONCURRENCY - this.#inHand.size;
+    while (!this.#stopped) {
       try {
-        const full = room === 0 || (await this.#claim(room)) === room;
-        // Where there is more, the next one is taken as soon as a hand is free.
-        if (full) await this.#handFree();
-        else await this.#pause(this.#o.pollMs);
+        this.#freed = false;
+        const overdue = await this.#claim();
+        // Where more is due, the next piece is taken as soon as a hand is free.
+        await this.#pause(this.#o.pollMs, overdue > 0);
       } catch (error) {
         this.#o.warn({ err: error }, 'due work not read: trying again');
-        await this.#pause(RETRY_MS);
+        await this.#pause(RETRY_MS, false);
       }
     }
   }
 
-  /** @returns how many pieces it took */
-  async #claim(most: number): Promise<number> {
-    const [overdue, ...claimed] = await this.#o.redis.claimDue(DUE, TRIES, most, this.#o.leaseMs);
+  /** @returns how many pieces are due and in nobody's hands */
+  async #claim(): Promise<number> {
+    const rooms = DUE_KINDS.flatMap((kind) => [kind, CONCURRENCY - this.#pieces(kind).size]);
+    const [overdue, ...claimed] = await this.#o.redis.claimDue(TRIES, ...DUE_KEYS, this.#o.leaseMs, ...rooms);
     this.#o.overdue(overdue);
-    for (let i = 0; i < claimed.length; i += 2) {
-      const member = String(claimed[i]);
-      const work = this.#do(member, Number(claimed[i + 1])).finally(() => {
-        this.#inHand.delete(member);
-        this.#wake?.();
+    for (let i = 0; i < claimed.length; i += 3) {
+      const [kind, id, tries] = [claimed[i] as DueKind, String(claimed[i + 1]), Number(claimed[i + 2])];
+      const pieces = this.#pieces(kind);
+      const work = this.#do(kind, id, tries).finally(() => {
+        pieces.delete(id);
+        this.#freed = true;
+        if (overdue > 0) this.#wake?.();
       });
-      this.#inHand.set(member, work);
+      pieces.set(id, work);
     }
-    return claimed.length / 2;
+    return overdue;
+  }
+
+  #pieces(kind: DueKind): Map<string, Promise<void>> {
+    return this.#inHand.get(kind) as Map<string, Promise<void>>;
   }
 
   /** Never rejects: where Redis does not take the outcome, the piece is done again when its lease is over. */
-  async #do(member: string, tries: number): Promise<void> {
-    const colon = member.indexOf(':');
-    const id = member.slice(colon + 1);
-    const kind = DUE_KINDS.find((known) => known === member.slice(0, colon));
+  async #do(kind: DueKind, id: string, tries: number): Promise<void> {
+    const error = await this.#try(kind, id, tries);
+    const outcome = error === undefined ? 'done' : tries >= MAX_TRIES ? 'dropped' : 'failed';
+    this.#o.tried(kind, outcome);
+    if (outcome !== 'done') {
+      const message = outcome === 'dropped' ? 'due work given up' : 'due work failed: trying again';
+      this.#o.warn({ err: error, work: kind, call_id: id, tries }, message);
+    }
     try {
-      const error = await this.#try(kind, id, tries);
-      if (error === undefined) {
-        this.#o.tried(kind ?? 'unknown', 'done');
-        await this.#remove(member);
-      } else if (tries >= MAX_TRIES) {
-        this.#o.tried(kind ?? 'unknown', 'dropped');
-        this.#o.warn({ err: error, work: kind, call_id: id, tries }, 'due work given up');
-        await this.#remove(member);
-      } else {
-        this.#o.tried(kind ?? 'unknown', 'failed');
-        this.#o.warn({ err: error, work: kind, call_id: id, tries }, 'due work failed: trying again');
-        const backoffMs = Math.min(this.#o.backoffMs * 2 ** (tries - 1), MAX_BACKOFF_MS);
-        await this.#o.redis.postponeDue(DUE, backoffMs, member);
-      }
+      const backoffMs = Math.min(this.#o.backoffMs * 2 ** (tries - 1), MAX_BACKOFF_MS);
+      if (outcome === 'failed') await this.#o.redis.postponeDue(dueKey(kind), backoffMs, id);
+      else await this.forget(kind, id);
     } catch (error) {
       this.#o.warn({ err: error, work: kind, call_id: id }, 'the outcome of due work was not kept');
     }
   }
 
   /** @returns what went wrong */
-  async #try(kind: DueKind | undefined, id: string, tries: number): Promise<unknown> {
-    // Another replica may run a newer version, which knows it.
-    if (kind === undefined) return new Error('no such kind of work');
+  async #try(kind: DueKind, id: string, tries: number): Promise<unknown> {
     // Taken so often without an outcome: whoever takes it dies of it.
     if (tries > MAX_TRIES) return new Error('no outcome of any try');
     try {
@@ -234,29 +237,27 @@ export class DueWork {
     }
   }
 
-  async #remove(member: string): Promise<void> {
-    const results = await this.#o.redis.pipeline().zrem(DUE, member).hdel(TRIES, member).exec();
-    for (const [error] of results ?? []) if (error) throw error;
-  }
-
   /** Keeps what is in hand from others. */
   async #renew(): Promise<void> {
-    if (this.#inHand.size === 0) return;
     try {
-      await this.#o.redis.postponeDue(DUE, this.#o.leaseMs, ...this.#inHand.keys());
+      for (const [kind, pieces] of this.#inHand) {
+        if (pieces.size > 0) await this.#o.redis.postponeDue(dueKey(kind), this.#o.leaseMs, ...pieces.keys());
+      }
     } catch (error) {
       this.#o.warn({ err: error }, 'leases of due work not kept: it may be done twice');
     }
   }
 
-  async #handFree(): Promise<void> {
-    if (this.#inHand.size < CONCURRENCY || this.#stopping.signal.aborted) return;
+  /** @param untilFree whether it ends with the next hand that is free */
+  async #pause(ms: number, untilFree: boolean): Promise<void> {
+    if (this.#stopped || (untilFree && this.#freed)) return;
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => {});
+    this.#wake = undefined;
   }
 }

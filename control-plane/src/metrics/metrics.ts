@@ -246,7 +246,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     this.#hangupTime.observe({ outcome }, seconds);
   }
 
-  dueWorkTried(kind: DueKind | 'unknown', outcome: DueOutcome): void {
+  dueWorkTried(kind: DueKind, outcome: DueOutcome): void {
     this.#dueWork.inc({ kind, outcome });
   }
 
