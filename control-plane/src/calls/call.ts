@@ -72,7 +72,9 @@ export interface Call {
   dialog: DialogIdentity | undefined;
   bye: Record<Leg, ByeResult>;
   refusal: Refusal;
-  timeline: TimelineEntry[];
+  /** what the first hangup by command, if there is one, wanted `ended_by` to be */
+  hangup_ended_by: EndedBy | undefined;
+  readonly timeline: TimelineEntry[];
 }
 
 /**

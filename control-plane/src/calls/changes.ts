@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { recordKey } from './store.js';
 
@@ -65,12 +64,13 @@ export class ChangeWatch {
   /** Resolves at the next change, or after `timeoutMs`. */
   async next(timeoutMs: number): Promise<void> {
     if (!this.#changed) {
-      const timer = new AbortController();
-      const woken = new Promise<void>((resolve) => {
-        this.#wake = resolve;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
-      await Promise.race([woken, delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => {})]);
-      timer.abort();
     }
     this.#changed = false;
   }

@@ -16,7 +16,11 @@ const MISSING_BYE_MS = 1000;
  * writes a record may die before the work is scheduled, and then the batch comes again.
  */
 export function dueAfter(changes: readonly RecordChange[], config: Config): DueChange[] {
-  return changes.flatMap((change) => [...afterAnswer(change, config), ...afterEnd(change, config)]);
+  const told = byesTold(changes);
+  return changes.flatMap((change) => [
+    ...afterAnswer(change, config),
+    ...afterEnd(change, (told.get(change.id)?.size ?? 0) === 2, config),
+  ]);
 }
 
 /** What follows from an answer alone, whoever tells of it. */
@@ -26,13 +30,26 @@ export function afterAnswer({ id, fields }: Merge, { calls }: Config): DueChange
   return [{ kind: 'max_duration', id, atMs: Number(fields.answered_at) + durationMs + DEADLINE_SLACK_MS }];
 }
 
-function afterEnd({ id, fields, event }: RecordChange, { calls, retell }: Config): DueChange[] {
+/** The legs whose BYE was seen leaving, by call: mostly both, together with the end. */
+function byesTold(changes: readonly RecordChange[]): Map<string, Set<string>> {
+  const told = new Map<string, Set<string>>();
+  for (const { id, event } of changes) {
+    if (event.type === 'bye_sent') told.set(id, (told.get(id) ?? new Set()).add(event.to_tag));
+  }
+  return told;
+}
+
+function afterEnd(
+  { id, fields, event }: RecordChange,
+  bothByesTold: boolean,
+  { calls, retell }: Config,
+): DueChange[] {
   if (fields.ended_at === undefined) return [];
   const endedMs = Number(fields.ended_at);
   const by = fields.ended_by ?? '';
   const changes: DueChange[] = [{ kind: 'max_duration', id }];
   // Whoever hangs up sends a BYE, which is passed on; the others' two BYEs are Kamailio's.
-  if (event.type !== 'failed' && by !== 'carrier' && by !== 'retell')
+  if (event.type !== 'failed' && by !== 'carrier' && by !== 'retell' && !bothByesTold)
     changes.push({ kind: 'missing_bye', id, atMs: endedMs + MISSING_BYE_MS });
   // A call that Retell ended is over there.
   const { stop_at_retell, grace_s } = calls.reaper;

@@ -66,11 +66,7 @@ export function legsWithoutBye(call: Call): Leg[] {
 export function isEndedByUs(call: Call): boolean {
   const { ended_by: by } = call;
   if (by === undefined || by === 'carrier' || by === 'retell' || by === 'failure') return false;
-  return by !== 'timeout' || call.answered_at !== undefined || hasCommand(call);
-}
-
-function hasCommand(call: Call): boolean {
-  return call.timeline.some(({ type }) => type === 'hangup_requested');
+  return by !== 'timeout' || call.answered_at !== undefined || call.hangup_ended_by !== undefined;
 }
 
 function legOf(call: Call, leg: Leg): LegOutcome {

@@ -7,7 +7,9 @@ import { CallError } from './errors.js';
 import { type HangupResult, lateResultOf, legsWithoutBye, resultOf } from './hangup-outcome.js';
 
 export interface HangupRunOptions {
-  /** Reads the call's record. */
+  /** The call's record, as it was after the watch began. */
+  call: Call;
+  /** Reads it anew. */
   read: () => Promise<Call>;
   watch: ChangeWatch;
   nodes: ReadonlyMap<string, KamailioNode>;
@@ -56,8 +58,7 @@ export class HangupRun {
 
   /** @throws CallError where the node that could end the call does not answer, and nothing was started */
   async run(): Promise<HangupResult> {
-    for (;;) {
-      const call = await this.#o.read();
+    for (let call = this.#o.call; ; call = await this.#o.read()) {
       const result = resultOf(call);
       if (result !== undefined) return result;
       if (Date.now() >= this.#o.deadlineMs) return lateResultOf(call);

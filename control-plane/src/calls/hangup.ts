@@ -73,14 +73,17 @@ export class Hangup {
       if (call === undefined) throw new CallError('call_not_found', `there is no call ${id}`);
       return call;
     };
-    const call = await read();
-    if (stateOf(call) === 'ended') return { outcome: 'already_ended', legs: legsOf(call) };
+    // The watch comes before the first look, so that nothing is missed between the two.
+    const watch = await this.#o.changes.watch(id, (field) => /^(?!t:|bye_.*_sent_at|hangup_)/.test(field));
     const lock = `hangup:${id}`;
-    const watch = await this.#o.changes.watch(id, (field) => /^(?!t:|bye_.*_sent_at)/.test(field));
-    const acts = await this.#o.store.lock(lock, this.#o.timeoutMs + LOCK_SLACK_MS);
+    let acts = false;
     try {
+      const call = await read();
+      if (stateOf(call) === 'ended') return { outcome: 'already_ended', legs: legsOf(call) };
+      acts = await this.#o.store.lock(lock, this.#o.timeoutMs + LOCK_SLACK_MS);
       if (acts) await this.#note(id, request);
       const run = new HangupRun({
+        call,
         read,
         watch,
         nodes: this.#o.nodes,
@@ -99,8 +102,8 @@ export class Hangup {
 
   async #note(id: string, { by, reason, endedBy = 'api' }: HangupRequest): Promise<void> {
     const at = Date.now();
-    const fields = timeline({ at: at * 1000, type: 'hangup_requested' }, { by, reason, ended_by: endedBy });
-    await this.#o.store.merge([{ id, atMs: at, fields }]);
+    const entry = timeline({ at: at * 1000, type: 'hangup_requested' }, { by, reason, ended_by: endedBy });
+    await this.#o.store.merge([{ id, atMs: at, fields: { hangup_ended_by: endedBy, ...entry } }]);
   }
 }
 

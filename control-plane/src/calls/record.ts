@@ -97,18 +97,21 @@ export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
   const leg = legOfTag(call, event.to_tag);
   const entry = timeline(event, { leg, status: event.code });
   if (event.type === 'bye_sent') return { [`bye_${leg}_sent_at`]: at, ...entry };
-  const command = call.timeline.findLast(({ type }) => type === 'hangup_requested');
   return {
     [`bye_${leg}_status`]: String(event.code),
     ended_at: at,
-    ended_by: command === undefined ? 'timeout' : String(command.ended_by ?? 'api'),
+    ended_by: call.hangup_ended_by ?? 'timeout',
     ...entry,
   };
 }
 
-/** One entry of the timeline as a field of the record. `at` is in microseconds since 1970. */
+/**
+ * One entry of the timeline as a field of the record. `at` is in microseconds since 1970: only both legs can tell the
+ * same of one moment.
+ */
 export function timeline(event: { at: number; type: string }, detail: Record<string, unknown>): RecordFields {
-  return { [`${TIMELINE_PREFIX}${event.at}:${event.type}`]: JSON.stringify(detail) };
+  const leg = detail.leg === undefined ? '' : `:${detail.leg}`;
+  return { [`${TIMELINE_PREFIX}${event.at}:${event.type}${leg}`]: JSON.stringify(detail) };
 }
 
 /**
@@ -126,7 +129,7 @@ export function timelineOnce(type: string, atMs: number, detail: Record<string, 
  */
 export function callOfRecord(id: string, record: RecordFields): Call {
   const direction = record.direction === 'outbound' ? 'outbound' : 'inbound';
-  const entries = timelineOf(record);
+  let entries: TimelineEntry[] | undefined;
   return {
     id,
     direction,
@@ -140,7 +143,7 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     retell_call_id: record.retell_call_id,
     agent_id: record.agent_id,
     from_tag: record.from_tag,
-    created_at: number(record.created_at) ?? entries[0]?.at ?? 0,
+    created_at: number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0,
     ringing_at: number(record.ringing_at),
     answered_at: number(record.answered_at),
     max_duration_s: number(record.max_duration_s),
@@ -159,7 +162,12 @@ export function callOfRecord(id: string, record: RecordFields): Call {
       unanswered: record.cancel_unanswered === undefined ? undefined : true,
       acked_at: number(record.refusal_acked_at),
     }),
-    timeline: entries,
+    hangup_ended_by: record.hangup_ended_by as EndedBy | undefined,
+    // Most readers do without it, and it is most of the record.
+    get timeline() {
+      entries ??= timelineOf(record);
+      return entries;
+    },
   };
 }
 

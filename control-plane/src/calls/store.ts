@@ -3,7 +3,8 @@ import { type Call, type CallState, stateOf } from './call.js';
 import { callOfRecord, type RecordFields } from './record.js';
 
 /**
- * Adds fields to a call's record, each only where it is not there yet, and keeps the indices right.
+ * Adds fields to a call's record, each only where it is not there yet, and keeps the indices right: they change with
+ * the record's first fields, its names and its end.
  *
  * KEYS: record, all calls (by creation), open calls (by creation)
  * ARGV: id, retention in seconds, time in ms for the index, then field, value, ...
@@ -15,18 +16,24 @@ for i = 4, #ARGV, 2 do
   if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then fresh[#fresh + 1] = ARGV[i] end
 end
 if #fresh == 0 then return fresh end
-redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
-local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
-local keys = {}
-if names[1] then keys[1] = 'call-id:' .. names[1] end
-if names[2] then keys[#keys + 1] = 'retell-call:' .. names[2] end
-if names[3] then
-  redis.call('ZREM', KEYS[3], ARGV[1])
-  redis.call('EXPIRE', KEYS[1], ARGV[2])
-  for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
-else
-  redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
-  for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
+local indexed = redis.call('HLEN', KEYS[1]) == #fresh
+for _, field in ipairs(fresh) do
+  if field == 'sip_call_id' or field == 'retell_call_id' or field == 'ended_at' then indexed = true end
+end
+if indexed then
+  redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
+  local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
+  local keys = {}
+  if names[1] then keys[1] = 'call-id:' .. names[1] end
+  if names[2] then keys[#keys + 1] = 'retell-call:' .. names[2] end
+  if names[3] then
+    redis.call('ZREM', KEYS[3], ARGV[1])
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
+  else
+    redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
+    for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
+  end
 end
 redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
 return fresh
@@ -105,9 +112,10 @@ export class CallStore {
    * @returns for each merge the names of the fields that were new
    */
   async merge(merges: readonly Merge[]): Promise<string[][]> {
-    if (merges.length === 0) return [];
+    const records = oneEach(merges);
+    if (records.length === 0) return [];
     const pipeline = this.#redis.pipeline();
-    for (const { id, atMs, fields } of merges) {
+    for (const { id, atMs, fields } of records) {
       pipeline.mergeCall(
         recordKey(id),
         ALL,
@@ -119,10 +127,13 @@ export class CallStore {
       );
     }
     const results = (await pipeline.exec()) ?? [];
-    return results.map(([error, fresh]) => {
+    const fresh = new Map<string, Set<string>>();
+    for (const [i, [error, names]] of results.entries()) {
       if (error) throw error;
-      return fresh as string[];
-    });
+      fresh.set(records[i]?.id ?? '', new Set(names as string[]));
+    }
+    // A field that several merges of one record have is new with the first of them.
+    return merges.map(({ id, fields }) => Object.keys(fields).filter((name) => fresh.get(id)?.delete(name)));
   }
 
   async get(id: string): Promise<Call | undefined> {
@@ -259,6 +270,16 @@ export class CallStore {
     }
     return found.slice(0, SCAN_STEP);
   }
+}
+
+/** One merge for each record, with what is first of each field. */
+function oneEach(merges: readonly Merge[]): Merge[] {
+  const records = new Map<string, Merge>();
+  for (const { id, atMs, fields } of merges) {
+    const before = records.get(id);
+    records.set(id, { id, atMs: before?.atMs ?? atMs, fields: { ...fields, ...before?.fields } });
+  }
+  return [...records.values()];
 }
 
 /** The key of a call's record, and the channel on which a change of it is told. */
