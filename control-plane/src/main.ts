@@ -4,19 +4,16 @@ import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
-import { endByDeadline } from './calls/deadline.js';
-import { DueWork } from './calls/due.js';
-import { dueAfter } from './calls/due-plan.js';
+import { endByDeadline } from './calls/due/deadline.js';
+import { dueAfter } from './calls/due/plan.js';
+import { DueWork } from './calls/due/work.js';
 import { EventHandler } from './calls/event-handler.js';
-import { Hangup } from './calls/hangup.js';
-import { HangupJobStore } from './calls/hangup-job-store.js';
-import { HangupJobWorker } from './calls/hangup-job-worker.js';
-import { HangupJobs } from './calls/hangup-jobs.js';
-import type { HangupOutcome } from './calls/hangup-outcome.js';
-import { HangupSelection } from './calls/hangup-selection.js';
+import { Hangup } from './calls/hangup/hangup.js';
+import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
-import { createReconciler } from './calls/reconciler-parts.js';
 import { CallStore } from './calls/store.js';
+import { createHangupJobs } from './composition/hangup-jobs.js';
+import { createReconciler } from './composition/reconciler.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
 import { loadConfig } from './config/load.js';
@@ -24,9 +21,10 @@ import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
+import { statisticsOf } from './kamailio/node-statistics.js';
 import { RoutingTables } from './kamailio/routing-tables.js';
 import { RpcClient } from './kamailio/rpc-client.js';
-import { Metrics, type NodeStatistics } from './metrics/metrics.js';
+import { Metrics } from './metrics/metrics.js';
 import { connectPatientRedis, connectRedis } from './redis.js';
 import { RetellApi } from './retell/api.js';
 import { CallWebhook } from './retell/call-webhook.js';
@@ -122,22 +120,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
     const hangupDone = (outcome: HangupOutcome | 'refused', seconds: number) =>
       metrics.hangupDone(outcome, seconds);
-    const jobStore = new HangupJobStore(redis);
-    const hangupWorker = new HangupJobWorker({
-      store: jobStore,
+    const { jobs: hangupJobs, worker: hangupWorker } = createHangupJobs({
+      redis,
       hangup,
       hangupDone,
-      jobDone: ({ id, total, outcomes }) => {
-        metrics.hangupJobDone('done');
-        log.info({ hangup_job: id, total, outcomes }, 'hangup job done');
-      },
-      warn,
-    });
-    const hangupJobs = new HangupJobs({
-      store: jobStore,
-      selection: new HangupSelection(redis),
-      created: () => hangupWorker.wake(),
-      cancelled: () => metrics.hangupJobDone('cancelled'),
+      jobEnded: (outcome) => metrics.hangupJobDone(outcome),
+      log,
     });
 
     const retell = new RetellApi({
@@ -292,23 +280,6 @@ async function opened(redis: Redis, stack: (() => Promise<unknown>)[]): Promise<
 async function listen(app: FastifyInstance, address: string): Promise<string> {
   const { host, port } = parseHostPort(address);
   return app.listen({ host, port });
-}
-
-/** What every node tells of itself; undefined for one that does not answer. */
-async function statisticsOf(
-  nodes: ReadonlyMap<string, KamailioNode>,
-): Promise<Map<string, NodeStatistics | undefined>> {
-  const entries = [...nodes].map(async ([name, node]) => {
-    try {
-      const statistics = await node.statistics(['dialog:', 'shmem:', 'script:']);
-      statistics.set('queue.events', await node.queuedEvents());
-      return [name, statistics] as const;
-    } catch {
-      // Shown as kamailio_up 0; each failed RPC is counted by its own metric.
-      return [name, undefined] as const;
-    }
-  });
-  return new Map(await Promise.all(entries));
 }
 
 async function packageVersion(): Promise<string> {

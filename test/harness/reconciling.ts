@@ -1,12 +1,12 @@
 import { OpenRecords } from '../../control-plane/src/calls/open-records.js';
+import type { Finding } from '../../control-plane/src/calls/reconciler/findings.js';
+import { NodesReconciler } from '../../control-plane/src/calls/reconciler/nodes.js';
 import {
   Reconciler,
   type Reconciliation,
   type RunOutcome,
-} from '../../control-plane/src/calls/reconciler.js';
-import type { Finding } from '../../control-plane/src/calls/reconciler-findings.js';
-import { NodesReconciler } from '../../control-plane/src/calls/reconciler-nodes.js';
-import { Zombies } from '../../control-plane/src/calls/reconciler-zombies.js';
+} from '../../control-plane/src/calls/reconciler/reconciler.js';
+import { Zombies } from '../../control-plane/src/calls/reconciler/zombies.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { EventBacklog } from '../../control-plane/src/kamailio/event-backlog.js';
 import { KamailioNode } from '../../control-plane/src/kamailio/node.js';

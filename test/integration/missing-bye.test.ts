@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { CallChanges } from '../../control-plane/src/calls/changes.js';
 import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
-import { Hangup } from '../../control-plane/src/calls/hangup.js';
+import { Hangup } from '../../control-plane/src/calls/hangup/hangup.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import type { ByeEvent } from '../../control-plane/src/kamailio/events.js';
 import { type HangupStart, KamailioNode } from '../../control-plane/src/kamailio/node.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { fieldsOfDialog } from '../../control-plane/src/calls/adoption.js';
+import { fieldsOfDialog } from '../../control-plane/src/calls/reconciler/adoption.js';
 import { DialogTable } from '../../control-plane/src/kamailio/dialog-table.js';
 import type { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
 

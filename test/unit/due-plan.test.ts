@@ -1,5 +1,5 @@
 import t from 'tap';
-import { dueAfter } from '../../control-plane/src/calls/due-plan.js';
+import { dueAfter } from '../../control-plane/src/calls/due/plan.js';
 import { fieldsOfBye, fieldsOfEvent } from '../../control-plane/src/calls/record.js';
 import type { CallEvent } from '../../control-plane/src/kamailio/events.js';
 import { configWith } from './retell-fixture.js';

@@ -1,5 +1,9 @@
 import t from 'tap';
-import { type FilteredCall, fits, type HangupFilter } from '../../control-plane/src/calls/hangup-filter.js';
+import {
+  type FilteredCall,
+  fits,
+  type HangupFilter,
+} from '../../control-plane/src/calls/hangup-jobs/filter.js';
 
 const NOW = 1_000_000_000;
 

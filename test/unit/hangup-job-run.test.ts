@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap';
 import { CallError } from '../../control-plane/src/calls/errors.js';
-import type { HangupRequest } from '../../control-plane/src/calls/hangup.js';
-import type { HangupJob, JobCallResult } from '../../control-plane/src/calls/hangup-job.js';
-import { HangupJobRun } from '../../control-plane/src/calls/hangup-job-run.js';
-import type { HangupJobStore } from '../../control-plane/src/calls/hangup-job-store.js';
-import type { HangupResult } from '../../control-plane/src/calls/hangup-outcome.js';
+import type { HangupRequest } from '../../control-plane/src/calls/hangup/hangup.js';
+import type { HangupResult } from '../../control-plane/src/calls/hangup/outcome.js';
+import type { HangupJob, JobCallResult } from '../../control-plane/src/calls/hangup-jobs/job.js';
+import { HangupJobRun } from '../../control-plane/src/calls/hangup-jobs/run.js';
+import type { HangupJobStore } from '../../control-plane/src/calls/hangup-jobs/store.js';
 import { eventually } from '../harness/await.js';
 
 const ENDED: HangupResult = {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Call } from '../../control-plane/src/calls/call.js';
-import { Findings, judgeDialog, judgeRecord } from '../../control-plane/src/calls/reconciler-findings.js';
+import { Findings, judgeDialog, judgeRecord } from '../../control-plane/src/calls/reconciler/findings.js';
 import { callOfRecord, type RecordFields } from '../../control-plane/src/calls/record.js';
 import type { DialogDetails } from '../../control-plane/src/kamailio/dialog-table.js';
 

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
 import { OpenRecords } from '../../control-plane/src/calls/open-records.js';
-import { Findings } from '../../control-plane/src/calls/reconciler-findings.js';
-import { NodesReconciler } from '../../control-plane/src/calls/reconciler-nodes.js';
-import { Zombies } from '../../control-plane/src/calls/reconciler-zombies.js';
+import { Findings } from '../../control-plane/src/calls/reconciler/findings.js';
+import { NodesReconciler } from '../../control-plane/src/calls/reconciler/nodes.js';
+import { Zombies } from '../../control-plane/src/calls/reconciler/zombies.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { EventBacklog } from '../../control-plane/src/kamailio/event-backlog.js';
 import { KamailioNode } from '../../control-plane/src/kamailio/node.js';

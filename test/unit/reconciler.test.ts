@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { Reconciler } from '../../control-plane/src/calls/reconciler.js';
-import type { NodeReport } from '../../control-plane/src/calls/reconciler-nodes.js';
+import type { NodeReport } from '../../control-plane/src/calls/reconciler/nodes.js';
+import { Reconciler } from '../../control-plane/src/calls/reconciler/reconciler.js';
 import { eventually } from '../harness/await.js';
 import { startRedis } from './retell-fixture.js';
 

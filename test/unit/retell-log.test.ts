@@ -2,7 +2,7 @@ import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { CallChanges } from '../../control-plane/src/calls/changes.js';
-import { Hangup } from '../../control-plane/src/calls/hangup.js';
+import { Hangup } from '../../control-plane/src/calls/hangup/hangup.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
 import { callRoutes } from '../../control-plane/src/http/routes/calls.js';

@@ -1,6 +1,6 @@
 import type { ByeEvent, SipEvent } from '../kamailio/events.js';
 import type { Direction } from './call.js';
-import type { RecordChange } from './due-plan.js';
+import type { RecordChange } from './due/plan.js';
 import { fieldsOfBye, fieldsOfEvent } from './record.js';
 import type { CallStore } from './store.js';
 

@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Direction } from '../calls/call.js';
-import type { DueKind, DueOutcome } from '../calls/due.js';
+import type { DueKind, DueOutcome } from '../calls/due/work.js';
 import type { CallObserver } from '../calls/event-handler.js';
-import type { HangupOutcome } from '../calls/hangup-outcome.js';
+import type { HangupOutcome } from '../calls/hangup/outcome.js';
 import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '../calls/zombies.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';

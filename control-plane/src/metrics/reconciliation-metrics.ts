@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { ReconcilerObserver, Reconciliation, RunOutcome } from '../calls/reconciler.js';
+import type { ReconcilerObserver, Reconciliation, RunOutcome } from '../calls/reconciler/reconciler.js';
 
 /** What the comparisons of dialogs, records and Retell's calls come to. */
 export class ReconciliationMetrics implements ReconcilerObserver {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Call, stateOf } from '../calls/call.js';
-import type { DueWork } from '../calls/due.js';
+import type { DueWork } from '../calls/due/work.js';
 import { timelineOnce } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { Config } from '../config/schema.js';

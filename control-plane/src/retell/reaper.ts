@@ -1,5 +1,5 @@
 import { type Call, stateOf } from '../calls/call.js';
-import type { Hangups } from '../calls/deadline.js';
+import type { Hangups } from '../calls/due/deadline.js';
 import { type RecordFields, timelineOnce } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { ZombieObserver, ZombieSide, ZombieSource } from '../calls/zombies.js';

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { Hangup } from '../../calls/hangup.js';
-import type { HangupOutcome } from '../../calls/hangup-outcome.js';
+import type { Hangup } from '../../calls/hangup/hangup.js';
+import type { HangupOutcome } from '../../calls/hangup/outcome.js';
 import type { CallStore } from '../../calls/store.js';
 import { callView } from '../call-view.js';
 import { Problem } from '../problems.js';

@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import type { HangupFilter } from '../../calls/hangup-filter.js';
-import type { HangupJob } from '../../calls/hangup-job.js';
-import { type HangupJobs, JOB_CALLS_LIMIT } from '../../calls/hangup-jobs.js';
+import type { HangupFilter } from '../../calls/hangup-jobs/filter.js';
+import type { HangupJob } from '../../calls/hangup-jobs/job.js';
+import { type HangupJobs, JOB_CALLS_LIMIT } from '../../calls/hangup-jobs/jobs.js';
 import type { ActiveConfig } from '../../config/active.js';
 import type { Config } from '../../config/schema.js';
 import { Problem } from '../problems.js';

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { Reconciler } from '../../calls/reconciler.js';
+import type { Reconciler } from '../../calls/reconciler/reconciler.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
 import { ReconciliationSchema } from '../schemas-reconciliation.js';

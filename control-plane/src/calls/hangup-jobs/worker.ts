@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { HangupJobRun, type HangupJobRunOptions } from './hangup-job-run.js';
+import { HangupJobRun, type HangupJobRunOptions } from './run.js';
 
 /** How often a replica looks for jobs that nobody works on, in ms. */
 const POLL_MS = 1000;

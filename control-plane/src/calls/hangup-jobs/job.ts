@@ -1,6 +1,6 @@
-import type { CallErrorCode } from './errors.js';
-import type { HangupFilter } from './hangup-filter.js';
-import type { HangupOutcome, LegOutcome } from './hangup-outcome.js';
+import type { CallErrorCode } from '../errors.js';
+import type { HangupOutcome, LegOutcome } from '../hangup/outcome.js';
+import type { HangupFilter } from './filter.js';
 
 export const HANGUP_OUTCOMES = [
   'ended',

@@ -1,10 +1,10 @@
-import { KamailioError } from '../kamailio/errors.js';
-import type { HangupStart, KamailioNode } from '../kamailio/node.js';
+import { KamailioError } from '../../kamailio/errors.js';
+import type { HangupStart, KamailioNode } from '../../kamailio/node.js';
+import { type Call, type EndedBy, stateOf } from '../call.js';
+import type { ChangeWatch } from '../changes.js';
+import { CallError } from '../errors.js';
 import type { Byes } from './byes.js';
-import { type Call, type EndedBy, stateOf } from './call.js';
-import type { ChangeWatch } from './changes.js';
-import { CallError } from './errors.js';
-import { type HangupResult, lateResultOf, legsWithoutBye, resultOf } from './hangup-outcome.js';
+import { type HangupResult, lateResultOf, legsWithoutBye, resultOf } from './outcome.js';
 
 export interface HangupRunOptions {
   /** The call's record, as it was after the watch began. */

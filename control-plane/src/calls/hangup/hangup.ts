@@ -1,12 +1,12 @@
-import type { KamailioNode } from '../kamailio/node.js';
+import type { KamailioNode } from '../../kamailio/node.js';
+import { type Call, type EndedBy, stateOf } from '../call.js';
+import type { CallChanges } from '../changes.js';
+import { CallError } from '../errors.js';
+import { timeline } from '../record.js';
+import type { CallStore } from '../store.js';
 import { Byes } from './byes.js';
-import { type Call, type EndedBy, stateOf } from './call.js';
-import type { CallChanges } from './changes.js';
-import { CallError } from './errors.js';
-import { type HangupResult, isEndedByUs, legsOf, legsWithoutBye } from './hangup-outcome.js';
-import { HangupRun } from './hangup-run.js';
-import { timeline } from './record.js';
-import type { CallStore } from './store.js';
+import { type HangupResult, isEndedByUs, legsOf, legsWithoutBye } from './outcome.js';
+import { HangupRun } from './run.js';
 
 export interface HangupRequest {
   /** who asks: the name of the API token, or a part of the control plane */

@@ -1,18 +1,18 @@
 import type { Redis } from 'ioredis';
+import { afterAnswer } from '../calls/due/plan.js';
+import type { DueWork } from '../calls/due/work.js';
+import type { OpenRecords } from '../calls/open-records.js';
+import { NodesReconciler } from '../calls/reconciler/nodes.js';
+import { Reconciler, type ReconcilerObserver } from '../calls/reconciler/reconciler.js';
+import { Zombies } from '../calls/reconciler/zombies.js';
+import type { CallStore } from '../calls/store.js';
+import type { ZombieObserver } from '../calls/zombies.js';
 import type { ActiveConfig } from '../config/active.js';
 import { EventBacklog } from '../kamailio/event-backlog.js';
 import type { KamailioNode } from '../kamailio/node.js';
 import type { RetellApi } from '../retell/api.js';
 import type { Reaper } from '../retell/reaper.js';
-import type { DueWork } from './due.js';
-import { afterAnswer } from './due-plan.js';
-import type { OpenRecords } from './open-records.js';
-import { Reconciler, type ReconcilerObserver } from './reconciler.js';
-import { NodesReconciler } from './reconciler-nodes.js';
-import { RetellReconciler } from './reconciler-retell.js';
-import { Zombies } from './reconciler-zombies.js';
-import type { CallStore } from './store.js';
-import type { ZombieObserver } from './zombies.js';
+import { RetellReconciler } from '../retell/reconciler.js';
 
 /** What a side may take at least, in ms: a BYE that gets no answer is given up after some seconds. */
 const LEAST_GRACE_MS = 5000;

@@ -1,4 +1,4 @@
-import { type Call, type CallState, type Direction, stateOf } from './call.js';
+import { type Call, type CallState, type Direction, stateOf } from '../call.js';
 
 /** Which open calls a hangup job ends: those that fit every member that is given. */
 export interface HangupFilter {

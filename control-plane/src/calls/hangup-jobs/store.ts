@@ -1,13 +1,13 @@
 import type { Redis, Result } from 'ioredis';
-import type { HangupFilter } from './hangup-filter.js';
+import type { HangupFilter } from './filter.js';
 import {
   HANGUP_OUTCOMES,
   type HangupJob,
   type HangupJobState,
   type JobCallResult,
   type NewHangupJob,
-} from './hangup-job.js';
-import * as scripts from './hangup-job-scripts.js';
+} from './job.js';
+import * as scripts from './scripts.js';
 
 /** How long a job is kept after its end, in seconds. */
 const KEEP_S = 86_400;

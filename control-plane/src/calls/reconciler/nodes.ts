@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type DialogDetails, DialogTable, type NodeClock } from '../kamailio/dialog-table.js';
-import type { EventBacklog } from '../kamailio/event-backlog.js';
-import type { KamailioNode } from '../kamailio/node.js';
+import { type DialogDetails, DialogTable, type NodeClock } from '../../kamailio/dialog-table.js';
+import type { EventBacklog } from '../../kamailio/event-backlog.js';
+import type { KamailioNode } from '../../kamailio/node.js';
+import { countOf, distance, type OpenRecord, type OpenRecords } from '../open-records.js';
+import { type RecordFields, timeline } from '../record.js';
+import type { CallStore, Merge } from '../store.js';
 import { fieldsOfDialog } from './adoption.js';
-import { countOf, distance, type OpenRecord, type OpenRecords } from './open-records.js';
-import { type Closing, type Findings, judgeDialog, judgeRecord } from './reconciler-findings.js';
-import type { Zombie, Zombies } from './reconciler-zombies.js';
-import { type RecordFields, timeline } from './record.js';
-import type { CallStore, Merge } from './store.js';
+import { type Closing, type Findings, judgeDialog, judgeRecord } from './findings.js';
+import type { Zombie, Zombies } from './zombies.js';
 
 /** A record follows its dialog within this time, in ms. */
 const SETTLED_MS = 5000;

@@ -1,5 +1,5 @@
-import type { EndedBy } from './call.js';
-import { CallError } from './errors.js';
+import type { EndedBy } from '../call.js';
+import { CallError } from '../errors.js';
 
 /** Who ends calls for the parts that decide it by themselves. */
 export interface Hangups {

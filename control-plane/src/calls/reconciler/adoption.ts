@@ -1,6 +1,6 @@
-import type { DialogDetails } from '../kamailio/dialog-table.js';
-import type { DialogIdentity } from './call.js';
-import { type RecordFields, timeline } from './record.js';
+import type { DialogDetails } from '../../kamailio/dialog-table.js';
+import type { DialogIdentity } from '../call.js';
+import { type RecordFields, timeline } from '../record.js';
 
 /**
  * The record of a call that only Kamailio knows of, as its events would have written it. What the dialog does not

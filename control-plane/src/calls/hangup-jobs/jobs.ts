@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { CallError } from './errors.js';
-import type { HangupFilter } from './hangup-filter.js';
-import type { HangupJob, JobCallResult, NewHangupJob } from './hangup-job.js';
-import type { HangupJobStore } from './hangup-job-store.js';
-import type { HangupOutcome } from './hangup-outcome.js';
-import type { HangupSelection } from './hangup-selection.js';
+import { CallError } from '../errors.js';
+import type { HangupOutcome } from '../hangup/outcome.js';
+import type { HangupFilter } from './filter.js';
+import type { HangupJob, JobCallResult, NewHangupJob } from './job.js';
+import type { HangupSelection } from './selection.js';
+import type { HangupJobStore } from './store.js';
 
 /** Calls that one job ends at most. */
 export const JOB_CALLS_LIMIT = 50_000;

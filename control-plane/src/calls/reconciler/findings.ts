@@ -1,5 +1,5 @@
-import type { DialogDetails } from '../kamailio/dialog-table.js';
-import { type Call, stateOf } from './call.js';
+import type { DialogDetails } from '../../kamailio/dialog-table.js';
+import { type Call, stateOf } from '../call.js';
 
 /** What does not agree. docs/operations/reconciliation.md has a line for each. */
 export type FindingKind =

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { CallError } from './errors.js';
-import type { Hangup } from './hangup.js';
-import type { HangupJob, JobCallResult } from './hangup-job.js';
-import type { HangupJobStore } from './hangup-job-store.js';
-import type { HangupOutcome } from './hangup-outcome.js';
+import { CallError } from '../errors.js';
+import type { Hangup } from '../hangup/hangup.js';
+import type { HangupOutcome } from '../hangup/outcome.js';
+import type { HangupJob, JobCallResult } from './job.js';
 import { Pace } from './pace.js';
+import type { HangupJobStore } from './store.js';
 
 /**
  * Calls of one job that may be young in hand. More of them end no more calls a second: they wait for the node's few

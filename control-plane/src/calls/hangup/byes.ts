@@ -1,7 +1,7 @@
-import { KamailioError } from '../kamailio/errors.js';
-import type { KamailioNode } from '../kamailio/node.js';
-import { type Call, callerLeg, type Leg } from './call.js';
-import type { CallStore } from './store.js';
+import { KamailioError } from '../../kamailio/errors.js';
+import type { KamailioNode } from '../../kamailio/node.js';
+import { type Call, callerLeg, type Leg } from '../call.js';
+import type { CallStore } from '../store.js';
 
 export interface ByesOptions {
   store: CallStore;

@@ -1,4 +1,4 @@
-import { type Call, callerLeg, type Leg, stateOf } from './call.js';
+import { type Call, callerLeg, type Leg, stateOf } from '../call.js';
 
 /**
  * `ended`: every leg confirmed its end. `partial`: one did. `failed`: none did, or nothing could be sent.

@@ -1,8 +1,7 @@
 import type { Redis } from 'ioredis';
-import { Lease } from './lease.js';
-import { type Finding, type FindingAction, type FindingKind, Findings } from './reconciler-findings.js';
-import type { NodeReport, NodesReconciler } from './reconciler-nodes.js';
-import type { RetellReconciler, RetellReport } from './reconciler-retell.js';
+import { Lease } from '../lease.js';
+import { type Finding, type FindingAction, type FindingKind, Findings } from './findings.js';
+import type { NodeReport, NodesReconciler } from './nodes.js';
 
 /** Where the last run's result is kept for every replica. */
 const KEY = 'calls:reconciliation';
@@ -13,6 +12,17 @@ const LEASE_MS = 15_000;
 const RENEW_MS = 5000;
 /** How much longer than until its next run a replica keeps the lease: so it stays with one, in ms. */
 const LEASE_SLACK_MS = 5000;
+
+/** What a run says of Retell. */
+export interface RetellReport {
+  /** Calls that Retell counts as ongoing, in all of the workspace; null where it was not asked, or did not answer. */
+  ongoing: number | null;
+  /** Those of them that have a record here. */
+  ours: number | null;
+  /** Why it was not asked. */
+  skipped: string | null;
+  error: string | null;
+}
 
 /** What one run has found and done. */
 export interface Reconciliation {
@@ -44,7 +54,8 @@ export interface ReconcilerOptions {
   /** A connection for commands that somebody waits for. */
   redis: Redis;
   nodes: Pick<NodesReconciler, 'run'>;
-  retell: Pick<RetellReconciler, 'run'>;
+  /** Compares Retell's ongoing calls with the records. */
+  retell: { run(findings: Findings, signal: AbortSignal): Promise<RetellReport> };
   /** This replica's name. */
   replica: string;
   intervalMs: () => number;

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
-import { type FilteredCall, fits, type HangupFilter } from './hangup-filter.js';
-import { callOfRecord } from './record.js';
-import { OPEN, recordKey } from './store.js';
+import { callOfRecord } from '../record.js';
+import { OPEN, recordKey } from '../store.js';
+import { type FilteredCall, fits, type HangupFilter } from './filter.js';
 
 /** Records that are read in one round trip. */
 const BATCH = 500;

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { DialogDetails } from '../kamailio/dialog-table.js';
-import { KamailioError } from '../kamailio/errors.js';
-import type { KamailioNode } from '../kamailio/node.js';
-import type { Call } from './call.js';
-import type { FindingAction, Findings } from './reconciler-findings.js';
-import { timelineOnce } from './record.js';
-import type { CallStore } from './store.js';
-import type { ZombieObserver, ZombieOutcome } from './zombies.js';
+import type { DialogDetails } from '../../kamailio/dialog-table.js';
+import { KamailioError } from '../../kamailio/errors.js';
+import type { KamailioNode } from '../../kamailio/node.js';
+import type { Call } from '../call.js';
+import { timelineOnce } from '../record.js';
+import type { CallStore } from '../store.js';
+import type { ZombieObserver, ZombieOutcome } from '../zombies.js';
+import type { FindingAction, Findings } from './findings.js';
 
 const POLL_MS = 100;
 const ACTIONS: Record<ZombieOutcome, FindingAction> = {

@@ -1,10 +1,11 @@
-import { callRefOf, MAX_LISTED_CALLS, type RetellApi, type RetellCall } from '../retell/api.js';
-import { RetellError } from '../retell/errors.js';
-import type { Reaper, ReapOutcome } from '../retell/reaper.js';
-import type { Call } from './call.js';
-import type { OpenRecord, OpenRecords } from './open-records.js';
-import type { FindingAction, Findings } from './reconciler-findings.js';
-import type { CallStore, Merge } from './store.js';
+import type { Call } from '../calls/call.js';
+import type { OpenRecord, OpenRecords } from '../calls/open-records.js';
+import type { FindingAction, Findings } from '../calls/reconciler/findings.js';
+import type { RetellReport } from '../calls/reconciler/reconciler.js';
+import type { CallStore, Merge } from '../calls/store.js';
+import { callRefOf, MAX_LISTED_CALLS, type RetellApi, type RetellCall } from './api.js';
+import { RetellError } from './errors.js';
+import type { Reaper, ReapOutcome } from './reaper.js';
 
 /** Longest wait for one page of Retell's list, in ms. */
 const PAGE_MS = 10_000;
@@ -17,17 +18,6 @@ const ACTIONS: Record<Exclude<ReapOutcome, 'clean'>, FindingAction> = {
   failed: 'failed',
   off: 'reported',
 };
-
-/** What a run says of Retell. */
-export interface RetellReport {
-  /** Calls that Retell counts as ongoing, in all of the workspace; null where it was not asked, or did not answer. */
-  ongoing: number | null;
-  /** Those of them that have a record here. */
-  ours: number | null;
-  /** Why it was not asked. */
-  skipped: string | null;
-  error: string | null;
-}
 
 export interface RetellReconcilerOptions {
   /** Whether there is a key to ask Retell with. */

@@ -1,7 +1,7 @@
-import type { Config } from '../config/schema.js';
-import type { ByeEvent, CallEvent } from '../kamailio/events.js';
-import type { DueChange } from './due.js';
-import type { Merge } from './store.js';
+import type { Config } from '../../config/schema.js';
+import type { ByeEvent, CallEvent } from '../../kamailio/events.js';
+import type { Merge } from '../store.js';
+import type { DueChange } from './work.js';
 
 /** What an event added to a call's record. */
 export type RecordChange = Merge & { event: CallEvent | ByeEvent };
