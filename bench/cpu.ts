@@ -3,6 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 /** Ticks of /proc a second (USER_HZ), which is 100 on every Linux. */
 const TICKS = 100;
 
+/** The process group of this process and its threads. */
+export function ownGroup(): number {
+  return Number(readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ')[2]);
+}
+
 /** CPU seconds that the processes of a group have used so far, those left out that have ended. */
 function cpuSeconds(group: number): number {
   let ticks = 0;

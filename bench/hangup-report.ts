@@ -61,6 +61,7 @@ function stepTable(steps: readonly LoadStep[]): string[] {
 
 function manyLines({ calls, jobMs, wireMs, outcomes, ...seen }: ManyAtOnce, rate: number): string[] {
   const met = jobMs < BUDGET_MS ? 'met' : 'MISSED';
+  const used = Object.entries(seen.cpus).map(([part, cpus]) => `${part} ${cpus.toFixed(2)}`);
   const ends = Object.entries(outcomes).map(([outcome, count]) => `${count} ${outcome}`);
   return [
     `${calls} calls ended by one \`POST /v1/hangups\` at ${rate} a second:`,
@@ -68,5 +69,6 @@ function manyLines({ calls, jobMs, wireMs, outcomes, ...seen }: ManyAtOnce, rate
     `- Budget: all confirmed in ${BUDGET_MS / 1000} s, measured ${(jobMs / 1000).toFixed(1)} s: ${met}. The last BYE was with its leg after ${(wireMs / 1000).toFixed(1)} s.`,
     `- Outcomes: ${ends.join(', ')}.`,
     `- As both sides saw it: ${seen.oneSided} calls one-sided, ${seen.fromRecord} BYEs sent from the record, ${seen.twice} BYEs too many.`,
+    `- CPUs in use: ${used.join(', ')}.`,
   ];
 }

@@ -3,6 +3,7 @@ import { SippRun } from '../sipp-scenarios/sipp.js';
 import { eventually } from '../test/harness/await.js';
 import { CARRIER_HOST, NUMBER, RETELL_HOST, type Stack, startStack } from '../test/harness/stack.js';
 import type { Cleanup } from './cleanup.js';
+import { ownGroup } from './cpu.js';
 import { HeldCalls } from './held-calls.js';
 
 /** A carrier of its own takes the calls that go on in the background: it answers them without being probed. */
@@ -48,7 +49,7 @@ export async function startHangupScene(t: Cleanup): Promise<HangupScene> {
 /** Process groups of the parts, by name. */
 export function partsOf({ stack }: HangupScene): Record<string, number | undefined> {
   const { kamailio, controlPlane, redis } = stack.parts;
-  return { Kamailio: kamailio.pid, 'control plane': controlPlane?.pid, Redis: redis.pid, bench: process.pid };
+  return { Kamailio: kamailio.pid, 'control plane': controlPlane?.pid, Redis: redis.pid, peers: ownGroup() };
 }
 
 /** Has this many calls up, in place of those of before, and known to be answered. */
