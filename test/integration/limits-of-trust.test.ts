@@ -109,7 +109,8 @@ t.test('one of two nodes hangs', async (t) => {
     return reply.status === 200 && reply;
   });
   t.match(ended.body, {
-    outcome: 'ended',
+    // Kamailio may take up the request that was given up on.
+    outcome: /^(already_)?ended$/,
     legs: [
       { method: 'BYE', status: 200 },
       { method: 'BYE', status: 200 },
