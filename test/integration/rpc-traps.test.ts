@@ -25,7 +25,7 @@ async function rejects(t: Test, promise: Promise<unknown>, expected: Partial<Kam
 
 t.test('what is no JSON-RPC 2.0 request gets 400 and is not executed', async (t) => {
   const stack = await startStack(t, { gateways: GATEWAYS, controlPlane: 'none' });
-  const command = { id: 1, method: 'htable.sets', params: ['ending', 'trap', 'sprung'] };
+  const command = { id: 1, method: 'htable.sets', params: ['drained', 'trap', 'sprung'] };
   const bodies = [
     JSON.stringify([{ jsonrpc: '2.0', ...command }]),
     JSON.stringify(command),
@@ -42,7 +42,7 @@ t.test('what is no JSON-RPC 2.0 request gets 400 and is not executed', async (t)
     '',
   ];
   for (const body of bodies) t.equal((await post(stack, body)).status, 400, body);
-  await rejects(t, stack.rpc.call('htable.get', ['ending', 'trap']), { code: 'KAMAILIO_FAULT' });
+  await rejects(t, stack.rpc.call('htable.get', ['drained', 'trap']), { code: 'KAMAILIO_FAULT' });
 });
 
 t.test('the RPC socket takes POST /RPC with the token, and nothing else', async (t) => {
@@ -86,8 +86,8 @@ t.test('a dialog that rings is seen as early, not as one that can be ended', asy
 t.test('a request with 40 KB of body passes on the RPC socket', async (t) => {
   const { rpc } = await startStack(t, { gateways: GATEWAYS, controlPlane: 'none' });
   const value = 'x'.repeat(40_000);
-  await rpc.call('htable.sets', ['ending', 'large', value]);
-  t.match(await rpc.call('htable.get', ['ending', 'large']), { item: { value } });
+  await rpc.call('htable.sets', ['drained', 'large', value]);
+  t.match(await rpc.call('htable.get', ['drained', 'large']), { item: { value } });
 });
 
 t.test('a hangup does not stop for SIP over TCP, nor SIP for RPC workers that are all busy', async (t) => {

@@ -5,7 +5,7 @@ import { CallError } from '../errors.js';
 import { timeline } from '../record.js';
 import type { CallStore } from '../store.js';
 import { Byes } from './byes.js';
-import { type HangupResult, isEndedByUs, legsOf, legsWithoutBye } from './outcome.js';
+import { type HangupResult, isEndedByUs, legsOf, legsWithoutBye, resultOf } from './outcome.js';
 import { HangupRun } from './run.js';
 
 export interface HangupRequest {
@@ -79,7 +79,8 @@ export class Hangup {
     let acts = false;
     try {
       const call = await read();
-      if (stateOf(call) === 'ended') return { outcome: 'already_ended', legs: legsOf(call) };
+      if (stateOf(call) === 'ended' && !(await this.#isBeingConfirmed(call, lock)))
+        return { outcome: 'already_ended', legs: legsOf(call) };
       acts = await this.#o.store.lock(lock, this.#o.timeoutMs + LOCK_SLACK_MS);
       if (acts) await this.#note(id, request);
       const run = new HangupRun({
@@ -98,6 +99,11 @@ export class Hangup {
       watch.stop();
       if (acts) await this.#o.store.unlock(lock);
     }
+  }
+
+  /** Whether another replica has just ended the call and still waits for the wire. */
+  async #isBeingConfirmed(call: Call, lock: string): Promise<boolean> {
+    return isEndedByUs(call) && resultOf(call) === undefined && (await this.#o.store.isLocked(lock));
   }
 
   async #note(id: string, { by, reason, endedBy = 'api' }: HangupRequest): Promise<void> {
