@@ -227,10 +227,6 @@ export class CallStore {
     return (await this.#redis.set(`lock:${name}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
   }
 
-  async isLocked(name: string): Promise<boolean> {
-    return (await this.#redis.exists(`lock:${name}`)) === 1;
-  }
-
   async unlock(name: string): Promise<void> {
     await this.#redis.del(`lock:${name}`);
   }

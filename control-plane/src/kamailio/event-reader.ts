@@ -116,9 +116,13 @@ export class EventReader {
     for (const [stream, entries] of reply ?? []) await this.#handle(stream, entries);
   }
 
-  /** Takes over what consumers that are gone have left unacknowledged. */
+  /**
+   * Takes over what consumers that are gone have left unacknowledged. The first time that is everything: who starts
+   * may have been killed a moment ago, and what another replica has in hand may be handled twice.
+   */
   async #claim(): Promise<void> {
-    const { redis, nodes, consumer, claimAfterMs, count } = this.#o;
+    const { redis, nodes, consumer, count } = this.#o;
+    const claimAfterMs = this.#nextClaim === 0 ? 0 : this.#o.claimAfterMs;
     for (const stream of nodes.map(streamOf)) {
       let start = '0-0';
       do {
@@ -135,7 +139,7 @@ export class EventReader {
         start = next;
       } while (start !== '0-0' && !this.#abort.signal.aborted);
     }
-    this.#nextClaim = Date.now() + claimAfterMs;
+    this.#nextClaim = Date.now() + this.#o.claimAfterMs;
   }
 
   async #handle(stream: string, entries: readonly StreamEntry[]): Promise<void> {

@@ -79,7 +79,7 @@ export class Hangup {
     let acts = false;
     try {
       const call = await read();
-      if (stateOf(call) === 'ended' && !(await this.#isBeingConfirmed(call, lock)))
+      if (stateOf(call) === 'ended' && !this.#isBeingConfirmed(call))
         return { outcome: 'already_ended', legs: legsOf(call) };
       acts = await this.#o.store.lock(lock, this.#o.timeoutMs + LOCK_SLACK_MS);
       if (acts) await this.#note(id, request);
@@ -101,9 +101,10 @@ export class Hangup {
     }
   }
 
-  /** Whether another replica has just ended the call and still waits for the wire. */
-  async #isBeingConfirmed(call: Call, lock: string): Promise<boolean> {
-    return isEndedByUs(call) && resultOf(call) === undefined && (await this.#o.store.isLocked(lock));
+  /** Whether the call was ended from here a moment ago, so that the wire may still tell how. */
+  #isBeingConfirmed(call: Call): boolean {
+    const endedMs = call.ended_at ?? 0;
+    return isEndedByUs(call) && resultOf(call) === undefined && Date.now() - endedMs < this.#o.timeoutMs;
   }
 
   async #note(id: string, { by, reason, endedBy = 'api' }: HangupRequest): Promise<void> {

@@ -40,8 +40,13 @@ const FORCE_SHARE = 0.7;
  * has come and that of the other has not after this, in ms, it was never sent.
  */
 const SECOND_BYE_MS = 250;
-/** The same where neither has come: events may be late. */
+/** The same where neither has come, though the end of the dialog has. */
 const BOTH_BYES_MS = 1000;
+/**
+ * Where not even that has come, events are late rather than lost, and BYEs of ours would only add to the load: the
+ * share of the wait after which they are sent all the same.
+ */
+const LATE_EVENTS_SHARE = 0.5;
 
 /** One hangup of one call: acts as the call's state needs, again where the state changes, until the wire has answered. */
 export class HangupRun {
@@ -151,9 +156,11 @@ export class HangupRun {
   /** A leg whose BYE was not seen leaving gets one from the record. */
   async #completeByes(call: Call, sinceMs: number): Promise<void> {
     const missing = legsWithoutBye(call);
-    const late = Date.now() - sinceMs >= BOTH_BYES_MS;
-    if (missing.length === 2 && !late) {
-      this.#nextActMs = sinceMs + BOTH_BYES_MS;
+    const leftMs = this.#o.deadlineMs - sinceMs;
+    const waitMs =
+      stateOf(call) === 'ended' ? BOTH_BYES_MS : Math.max(BOTH_BYES_MS, leftMs * LATE_EVENTS_SHARE);
+    if (missing.length === 2 && Date.now() < sinceMs + waitMs) {
+      this.#nextActMs = sinceMs + waitMs;
       return;
     }
     this.#nextActMs = Number.POSITIVE_INFINITY;
