@@ -35,8 +35,8 @@ export async function jobOver({ api }: Stack, id: string) {
   return eventually(
     `the end of hangup job ${id}`,
     async () => {
-      const { body } = await api.get(`/v1/hangups/${id}`);
-      return body.state !== 'running' && body;
+      const { status, body } = await api.get(`/v1/hangups/${id}`);
+      return status === 200 && body.state !== 'running' && body;
     },
     30_000,
   );

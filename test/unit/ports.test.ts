@@ -95,3 +95,13 @@ t.test('assertPortFree tells a foreign address from a taken port', async (t) => 
     message: 'Kamailio needs udp 192.0.2.1:5060, but that is no address of this machine',
   });
 });
+
+t.test('freePort gives no port that another process was given', async (t) => {
+  const port = await freePort();
+  const other = createSocket('udp4');
+  t.teardown(() => other.close());
+  // Whoever picks tries to hold the port there first.
+  await t.rejects(once(other.bind({ address: '127.255.255.254', port, exclusive: true }), 'listening'), {
+    code: 'EADDRINUSE',
+  });
+});

@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer, isIPv4, isIPv6 } from 'node:net';
 import { basename } from 'node:path';
@@ -33,28 +33,23 @@ export class PortError extends Error {
  */
 const FIRST_PORT = 12_000;
 const PORT_COUNT = 20_000;
-/**
- * Each process picks from a share of the range, by its process id: so two that start at once, as tests do, hardly
- * ever pick the same port before one of them has bound it.
- */
-const SHARES = 32;
 const PICKS = 200;
-
-/** Ports handed out by this process: none is given twice, used or not. */
-const handedOut = new Set<number>();
+/**
+ * A port is held at this address for as long as the process that was given it lives: nothing else is ever bound
+ * there, and so no other process picks it before it is bound where it is wanted, nor while that is restarted.
+ */
+const HOLDING_HOST = '127.255.255.254';
 
 /**
- * Picks a port that is free for TCP and for UDP.
+ * Picks a port that is free for TCP and for UDP, and that nobody else has been given.
  *
  * @throws {PortError} when none of the ports tried is free.
  */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
   for (let pick = 0; pick < PICKS; pick++) {
-    const index = Math.floor((Math.random() * PORT_COUNT) / SHARES);
-    const port = FIRST_PORT + index * SHARES + (process.pid % SHARES);
-    if (handedOut.has(port)) continue;
-    handedOut.add(port);
+    const port = FIRST_PORT + Math.floor(Math.random() * PORT_COUNT);
     try {
+      (await openUdp(HOLDING_HOST, port)).unref();
       await bindTcp(host, port);
       await bindUdp(host, port);
       return port;
@@ -88,11 +83,16 @@ function bindTcp(host: string, port: number): Promise<void> {
   });
 }
 
-function bindUdp(host: string, port: number): Promise<void> {
+async function bindUdp(host: string, port: number): Promise<void> {
+  const socket = await openUdp(host, port);
+  await new Promise<void>((resolve) => socket.close(() => resolve()));
+}
+
+function openUdp(host: string, port: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
     socket.once('error', (error) => socket.close(() => reject(error)));
-    socket.bind({ address: host, port, exclusive: true }, () => socket.close(() => resolve()));
+    socket.bind({ address: host, port, exclusive: true }, () => resolve(socket));
   });
 }
 
