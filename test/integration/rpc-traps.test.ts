@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { request } from 'undici';
+import { DialogTable } from '../../control-plane/src/kamailio/dialog-table.js';
 import { KamailioError } from '../../control-plane/src/kamailio/errors.js';
-import { KamailioNode } from '../../control-plane/src/kamailio/node.js';
 import { dial, establish, recordOf, startScene } from '../harness/scene.js';
 import { type Stack, startStack } from '../harness/stack.js';
 
@@ -69,7 +69,7 @@ t.test('an unknown method, an unknown dialog and wrong parameters are typed faul
   await rejects(t, rpc.call('no.such'), { code: 'KAMAILIO_FAULT', faultCode: 500 });
   await rejects(t, rpc.call('dlg.end_dlg', [115, 2585]), { code: 'KAMAILIO_FAULT', faultCode: 404 });
   await rejects(t, rpc.call('dlg.end_dlg', []), { code: 'KAMAILIO_FAULT' });
-  t.equal(await new KamailioNode(rpc).dialog('unknown'), undefined, 'an empty result is no dialog');
+  t.same(await new DialogTable(rpc).withCallId('unknown'), [], 'an empty result is no dialog');
 });
 
 t.test('a dialog that rings is seen as early, not as one that can be ended', async (t) => {
@@ -77,7 +77,7 @@ t.test('a dialog that rings is seen as early, not as one that can be ended', asy
   scene.retell.onInvite = (call) => call.ring();
   const caller = dial(scene);
   await caller.response(180);
-  const dialog = await new KamailioNode(scene.stack.rpc).dialog(caller.callId);
+  const [dialog] = await new DialogTable(scene.stack.rpc).withCallId(caller.callId);
   t.ok(dialog && dialog.state < 3, `state ${dialog?.state}`);
   await caller.cancel();
   await recordOf(scene.stack, caller.callId, 'ended');

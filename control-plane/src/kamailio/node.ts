@@ -1,4 +1,3 @@
-import { KamailioError } from './errors.js';
 import type { LegState } from './events.js';
 import type { RpcClient } from './rpc-client.js';
 
@@ -7,13 +6,6 @@ import type { RpcClient } from './rpc-client.js';
  * ACK, 4 confirmed, 5 deleted.
  */
 export type DialogState = 1 | 2 | 3 | 4 | 5;
-
-/** A dialog as far as commands need it. */
-export interface Dialog {
-  h_entry: number;
-  h_id: number;
-  state: DialogState;
-}
 
 /** What a dialog is found by. */
 export interface DialogKey {
@@ -60,27 +52,6 @@ export class KamailioNode {
   /** Kamailio's version line, e.g. `kamailio 5.6.3 (x86_64/linux)`. */
   async version(): Promise<string> {
     return String(await this.rpc.call('core.version')).trim();
-  }
-
-  /**
-   * The dialog with this Call-ID, or undefined where Kamailio has none. An unknown Call-ID is no fault to
-   * Kamailio: it answers with an empty result.
-   *
-   * @throws KamailioError
-   */
-  async dialog(sipCallId: string): Promise<Dialog | undefined> {
-    const result = await this.rpc.call('dlg.dlg_list', [sipCallId]);
-    if (typeof result !== 'object' || result === null || Object.keys(result).length === 0) return undefined;
-    const { h_entry, h_id, state } = result as Record<string, unknown>;
-    if (typeof h_entry !== 'number' || typeof h_id !== 'number' || typeof state !== 'number') {
-      throw new KamailioError(
-        'KAMAILIO_PROTOCOL',
-        this.name,
-        'dlg.dlg_list',
-        'a dialog without h_entry, h_id or state',
-      );
-    }
-    return { h_entry, h_id, state: state as DialogState };
   }
 
   /**
