@@ -101,10 +101,9 @@ export class Hangup {
     }
   }
 
-  /** Whether the call was ended from here a moment ago, so that the wire may still tell how. */
+  /** Whether the call ended a moment ago, and the wire may still tell what came of requests of ours. */
   #isBeingConfirmed(call: Call): boolean {
-    const endedMs = call.ended_at ?? 0;
-    return isEndedByUs(call) && resultOf(call) === undefined && Date.now() - endedMs < this.#o.timeoutMs;
+    return resultOf(call) === undefined && Date.now() - (call.ended_at ?? 0) < this.#o.timeoutMs;
   }
 
   async #note(id: string, { by, reason, endedBy = 'api' }: HangupRequest): Promise<void> {

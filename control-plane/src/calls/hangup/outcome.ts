@@ -38,7 +38,11 @@ export function resultOf(call: Call): HangupResult | undefined {
   const sides = [call.bye.carrier, call.bye.retell];
   if (sides.every(({ status }) => status !== undefined)) return { outcome: 'ended', legs };
   if (stateOf(call) !== 'ended') return undefined;
-  if (!isEndedByUs(call)) return { outcome: 'already_ended', legs };
+  if (!isEndedByUs(call)) {
+    // What we sent all the same, because it crossed, is still answered.
+    const isAwaited = legs.some(({ status }) => status === 'timeout');
+    return isAwaited ? undefined : { outcome: 'already_ended', legs };
+  }
   if (call.answered_at !== undefined || call.refusal.acked_at === undefined) return undefined;
   const callee = legs.find(({ leg }) => leg !== callerLeg(call.direction));
   if (typeof callee?.status === 'number' || callee?.method === null) return { outcome: 'ended', legs };
@@ -48,6 +52,7 @@ export function resultOf(call: Call): HangupResult | undefined {
 /** The result of a hangup whose time is over. */
 export function lateResultOf(call: Call): HangupResult {
   const legs = legsOf(call);
+  if (stateOf(call) === 'ended' && !isEndedByUs(call)) return { outcome: 'already_ended', legs };
   const confirmed = legs.some(({ status }) => typeof status === 'number');
   return { outcome: confirmed ? 'partial' : 'failed', legs };
 }
