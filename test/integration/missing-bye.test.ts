@@ -7,6 +7,7 @@ import { CallStore } from '../../control-plane/src/calls/store.js';
 import type { ByeEvent } from '../../control-plane/src/kamailio/events.js';
 import { type HangupStart, KamailioNode } from '../../control-plane/src/kamailio/node.js';
 import { establish, recordOf, type Scene, startScene } from '../harness/scene.js';
+import { SILENT } from '../harness/silent-observer.js';
 
 /** A node that ends no dialog and only tells of it: Kamailio's races, forced. */
 class ToldNode extends KamailioNode {
@@ -37,15 +38,7 @@ function forcedHangup(t: Test, { stack }: Scene, told: (handler: EventHandler) =
   t.teardown(() => redis.disconnect());
   t.teardown(() => subscriber.disconnect());
   const store = new CallStore(redis, 3600);
-  const handler = new EventHandler(store, {
-    eventHandled: () => {},
-    callStarted: () => {},
-    callEnded: () => {},
-    byeUnmatched: () => {},
-    callLimited: () => {},
-    callFellBack: () => {},
-    attemptFailed: () => {},
-  });
+  const handler = new EventHandler(store, SILENT);
   const node = new ToldNode(new KamailioNode(stack.rpc), () => told(handler));
   const changes = new CallChanges(subscriber);
   return {

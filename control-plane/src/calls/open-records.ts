@@ -38,25 +38,10 @@ export class OpenRecords {
   /** Every call that is up all the while that this takes, and some of those that come or go. */
   async read(): Promise<OpenRecord[]> {
     const found = new Map<string, OpenRecord>();
-    let cursor = '0';
-    do {
-      const [next, flat] = await this.#redis.zscan(OPEN, cursor, 'COUNT', BATCH);
-      for (let i = 0; i < flat.length; i += 2) {
-        const id = flat[i] as string;
-        const known = this.#known.get(id);
-        found.set(
-          id,
-          known ?? {
-            id,
-            sinceMs: Number(flat[i + 1]),
-            node: undefined,
-            carrier: undefined,
-            sip_call_id: undefined,
-          },
-        );
-      }
-      cursor = next;
-    } while (cursor !== '0');
+    for (const [id, sinceMs] of await openCalls(this.#redis)) {
+      const unread = { id, sinceMs, node: undefined, carrier: undefined, sip_call_id: undefined };
+      found.set(id, this.#known.get(id) ?? unread);
+    }
     await this.#complete([...found.values()].filter((record) => FIELDS.some((f) => record[f] === undefined)));
     this.#known = found;
     return [...found.values()];
@@ -64,34 +49,56 @@ export class OpenRecords {
 
   /** Retell's ids of the calls, by ours, as far as they are known: secrets as long as the calls are up. */
   async retellCallIds(records: readonly OpenRecord[]): Promise<Map<string, string>> {
-    const values = await this.#fields(records, ['retell_call_id']);
+    const values = await fieldsOf(this.#redis, idsOf(records), ['retell_call_id']);
     const names = new Map<string, string>();
     for (const [i, [name]] of values.entries()) if (name) names.set((records[i] as OpenRecord).id, name);
     return names;
   }
 
   async #complete(records: readonly OpenRecord[]): Promise<void> {
-    for (const [i, [node, carrier, callId]] of (await this.#fields(records, FIELDS)).entries()) {
+    for (const [i, [node, carrier, callId]] of (
+      await fieldsOf(this.#redis, idsOf(records), FIELDS)
+    ).entries()) {
       const record = records[i] as OpenRecord;
       record.node = node ?? undefined;
       record.carrier = carrier ?? undefined;
       record.sip_call_id = callId ?? undefined;
     }
   }
+}
 
-  /** The values of these fields, record by record. */
-  async #fields(records: readonly OpenRecord[], fields: readonly string[]): Promise<(string | null)[][]> {
-    const values: (string | null)[][] = [];
-    for (let at = 0; at < records.length; at += BATCH) {
-      const pipeline = this.#redis.pipeline();
-      for (const { id } of records.slice(at, at + BATCH)) pipeline.hmget(recordKey(id), ...fields);
-      for (const [error, found] of (await pipeline.exec()) ?? []) {
-        if (error) throw error;
-        values.push(found as (string | null)[]);
-      }
+function idsOf(records: readonly OpenRecord[]): string[] {
+  return records.map(({ id }) => id);
+}
+
+/** Ids of the calls that are up, with when each was first heard of, in ms since 1970. A scan misses none of them. */
+export async function openCalls(redis: Redis): Promise<Map<string, number>> {
+  const open = new Map<string, number>();
+  let cursor = '0';
+  do {
+    const [next, flat] = await redis.zscan(OPEN, cursor, 'COUNT', BATCH);
+    for (let i = 0; i < flat.length; i += 2) open.set(flat[i] as string, Number(flat[i + 1]));
+    cursor = next;
+  } while (cursor !== '0');
+  return open;
+}
+
+/** The values of these fields of the records of calls, call by call; null for one that is not there. */
+export async function fieldsOf(
+  redis: Redis,
+  ids: readonly string[],
+  fields: readonly string[],
+): Promise<(string | null)[][]> {
+  const values: (string | null)[][] = [];
+  for (let at = 0; at < ids.length; at += BATCH) {
+    const pipeline = redis.pipeline();
+    for (const id of ids.slice(at, at + BATCH)) pipeline.hmget(recordKey(id), ...fields);
+    for (const [error, found] of (await pipeline.exec()) ?? []) {
+      if (error) throw error;
+      values.push(found as (string | null)[]);
     }
-    return values;
   }
+  return values;
 }
 
 /** Counts records; those that came within `settleMs` may have no dialog yet. */

@@ -1,12 +1,13 @@
 import type { EndedBy } from '../call.js';
 import { CallError } from '../errors.js';
+import type { HangupOutcome } from '../hangup/outcome.js';
 
 /** Who ends calls for the parts that decide it by themselves. */
 export interface Hangups {
   hangup(
     id: string,
     request: { by: string; endedBy: EndedBy; reason: string },
-  ): Promise<{ outcome: 'ended' | 'already_ended' | 'partial' | 'failed' }>;
+  ): Promise<{ outcome: HangupOutcome }>;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { KamailioError } from '../../kamailio/errors.js';
-import type { KamailioNode } from '../../kamailio/node.js';
-import { type Call, callerLeg, type Leg } from '../call.js';
+import type { KamailioNode, LegAddress } from '../../kamailio/node.js';
+import { type Call, callerLeg, type DialogIdentity, type Leg } from '../call.js';
 import type { CallStore } from '../store.js';
 
 export interface ByesOptions {
@@ -29,15 +29,26 @@ export class Byes {
    * @returns whether a node took one, now or shortly before: what becomes of it comes as events
    */
   async send(call: Call, legs: readonly Leg[], reason: string): Promise<boolean> {
-    const sent = await Promise.all(legs.map((leg) => this.#sendOnce(call, leg, reason)));
+    const { dialog } = call;
+    if (dialog === undefined) return false;
+    const sent = await Promise.all(
+      legs.map((leg) => this.#sendOnce(call, leg, endsOf(dialog, leg === callerLeg(call.direction)), reason)),
+    );
     return sent.includes(true);
   }
 
-  async #sendOnce(call: Call, leg: Leg, reason: string): Promise<boolean> {
+  async #sendOnce(call: Call, leg: Leg, { to, from }: Ends, reason: string): Promise<boolean> {
     const lock = `bye:${call.id}:${leg}`;
     if (!(await this.#o.store.lock(lock, ONCE_MS))) return true;
     for (const [name, node] of this.#nodesFor(call)) {
-      if (await this.#trySend(node, name === call.node, call, leg, reason)) return true;
+      const target = name === call.node ? to : { ...to, socket: undefined };
+      try {
+        await node.sendBye(call.sip_call_id ?? '', target, from, reason);
+        return true;
+      } catch (error) {
+        // The leg stays without a BYE, and the outcome says so.
+        if (!(error instanceof KamailioError)) throw error;
+      }
     }
     await this.#o.store.unlock(lock);
     return false;
@@ -48,27 +59,15 @@ export class Byes {
     const rank = (name: string) => (name === call.node ? 0 : 1);
     return [...this.#o.nodes].sort(([a], [b]) => rank(a) - rank(b));
   }
+}
 
-  async #trySend(node: KamailioNode, isOwn: boolean, call: Call, leg: Leg, reason: string): Promise<boolean> {
-    if (call.dialog === undefined) return false;
-    const { from_uri, to_uri, caller, callee } = call.dialog;
-    const ends = [
-      { ...caller, uri: from_uri },
-      { ...callee, uri: to_uri },
-    ] as const;
-    const [to, from] = leg === callerLeg(call.direction) ? ends : [ends[1], ends[0]];
-    try {
-      await node.sendBye(
-        call.sip_call_id ?? '',
-        { ...to, socket: isOwn ? to.socket : undefined },
-        from,
-        reason,
-      );
-      return true;
-    } catch (error) {
-      // The leg stays without a BYE, and the outcome says so.
-      if (error instanceof KamailioError) return false;
-      throw error;
-    }
-  }
+/** The leg that gets the BYE, and the other one. */
+interface Ends {
+  to: LegAddress;
+  from: LegAddress;
+}
+
+function endsOf({ caller, callee, from_uri, to_uri }: DialogIdentity, toCaller: boolean): Ends {
+  const ends = { caller: { ...caller, uri: from_uri }, callee: { ...callee, uri: to_uri } };
+  return toCaller ? { to: ends.caller, from: ends.callee } : { to: ends.callee, from: ends.caller };
 }

@@ -164,6 +164,6 @@ export class HangupRun {
       return;
     }
     this.#nextActMs = Number.POSITIVE_INFINITY;
-    if (call.dialog !== undefined) await this.#o.byes.send(call, missing, this.#o.reason);
+    await this.#o.byes.send(call, missing, this.#o.reason);
   }
 }
