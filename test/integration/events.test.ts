@@ -3,7 +3,7 @@ import t from 'tap';
 import { stateOf } from '../../control-plane/src/calls/call.js';
 import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
-import { parseEvents } from '../../control-plane/src/kamailio/events.js';
+import { parseEvents } from '../../control-plane/src/kamailio/parse-events.js';
 import { eventually } from '../harness/await.js';
 import { dial, establish, recordOf, startScene } from '../harness/scene.js';
 import { SILENT } from '../harness/silent-observer.js';

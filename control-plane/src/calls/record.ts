@@ -62,6 +62,14 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
       return { cancel_unanswered: '1', ...timeline(event, {}) };
     case 'refusal_acked':
       return { refusal_acked_at: at, ...timeline(event, {}) };
+    case 'refer_sent':
+    case 'refer_answered':
+    case 'refer_notified':
+    case 'refer_received':
+    case 'refer_refused': {
+      const { type: _, at: __, id: ___, ...detail } = event;
+      return timeline(event, detail);
+    }
     case 'ended':
       return {
         ended_at: at,

@@ -1,6 +1,7 @@
 import { KamailioError } from './errors.js';
-import { type LegState, socketText, splitRoutes } from './events.js';
+import type { LegState } from './events.js';
 import type { DialogState } from './node.js';
+import { socketText, splitRoutes } from './parse-events.js';
 import type { RpcClient } from './rpc-client.js';
 
 /** Longest wait for the list of all dialogs, in ms. Kamailio needs 300 ms for 10,000. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { EventFormatError, parseEvents, type SipEvent } from './events.js';
+import type { SipEvent } from './events.js';
+import { EventFormatError, parseEvents } from './parse-events.js';
 
 /** The consumer group that all replicas of the control plane share. */
 export const GROUP = 'control-plane';

@@ -31,6 +31,23 @@ export interface LegAddress extends LegState {
 /** The leg that gets a BYE; without a socket the node takes one of its own, because the leg's is another node's. */
 export type ByeTarget = Omit<LegAddress, 'socket'> & { socket: string | undefined };
 
+/** A REFER that a node is to send to one leg of a call (RFC 3515), as the other one. */
+export interface ReferOrder {
+  /** our id of the call */
+  callId: string;
+  transferId: string;
+  sipCallId: string;
+  /** the leg that gets the REFER */
+  to: LegAddress;
+  from: LegAddress;
+  /** whether that leg is the side that called */
+  toCaller: boolean;
+  /** Refer-To and what else the REFER says, in order */
+  headers: readonly (readonly [name: string, value: string])[];
+  /** how long the node takes it for under way */
+  timeoutS: number;
+}
+
 /** What becomes of an INVITE that waits (kamailio/decisions.cfg). */
 export type Decision =
   /** It goes to Retell, with `user` as the user part of its Request-URI. */
@@ -78,9 +95,9 @@ export class KamailioNode {
         reason,
         force: force ? 1 : 0,
       },
-      404,
+      [404],
     );
-    return started as HangupStart | undefined;
+    return started === 404 ? undefined : (started as unknown as HangupStart);
   }
 
   /**
@@ -100,9 +117,50 @@ export class KamailioNode {
       ...(reason === undefined ? [] : [`Reason: ${reason}`]),
       'Max-Forwards: 70',
     ];
-    const nextHop = /<([^>]*)>/.exec(to.route_set[0] ?? '')?.[1] ?? '.';
+    const nextHop = nextHopOf(to.route_set);
     const text = `${headers.join('\r\n')}\r\n`;
     await this.rpc.call('tm.t_uac_start', ['BYE', to.contact, nextHop, to.socket ?? '.', text]);
+  }
+
+  /**
+   * Has the node send a REFER: see kamailio/transfers.cfg. What becomes of it comes as events. The same transfer may
+   * be sent a second time, with credentials.
+   *
+   * @returns `in_progress` where another transfer of the call is under way or this one was sent twice, `limited` where
+   *   the node has had as many in this minute as it may
+   * @throws KamailioError
+   */
+  async refer(order: ReferOrder): Promise<'sent' | 'in_progress' | 'limited'> {
+    const { to, from, toCaller, headers } = order;
+    const [caller, callee] = toCaller ? [to, from] : [from, to];
+    const lines = [
+      ...(to.route_set.length === 0 ? [] : [`Route: ${to.route_set.join(', ')}`]),
+      `From: <${from.uri}>;tag=${from.tag}`,
+      `To: <${to.uri}>;tag=${to.tag}`,
+      `Call-ID: ${order.sipCallId}`,
+      ...headers.map(([name, value]) => `${name}: ${value}`),
+      'Max-Forwards: 70',
+    ];
+    const answer = await this.rpc.post(
+      '/transfers',
+      {
+        id: order.callId,
+        transfer: order.transferId,
+        sip_call_id: order.sipCallId,
+        from_tag: caller.tag,
+        to_tag: callee.tag,
+        leg: toCaller ? 'caller' : 'callee',
+        contact: to.contact,
+        next_hop: nextHopOf(to.route_set),
+        socket: to.socket,
+        cseq: from.cseq + CSEQ_GAP,
+        timeout_s: order.timeoutS,
+        headers: `${lines.join('\r\n')}\r\n`,
+      },
+      [409, 429],
+    );
+    if (answer === 409) return 'in_progress';
+    return answer === 429 ? 'limited' : 'sent';
   }
 
   /**
@@ -114,7 +172,7 @@ export class KamailioNode {
    */
   async decide(index: string, label: string, decision: Decision): Promise<boolean> {
     const answer = { t_index: Number(index), t_label: Number(label), ...headerSafe(decision) };
-    return (await this.rpc.post('/decisions', answer, 409)) !== undefined;
+    return (await this.rpc.post('/decisions', answer, [409])) !== 409;
   }
 
   /**
@@ -135,6 +193,11 @@ export class KamailioNode {
     const result = await this.rpc.call('mqueue.get_size', ['events']);
     return Number((result as { size?: unknown }).size);
   }
+}
+
+/** Where a request along this route set goes first; a dot is where its Request-URI says. */
+function nextHopOf(routeSet: readonly string[]): string {
+  return /<([^>]*)>/.exec(routeSet[0] ?? '')?.[1] ?? '.';
 }
 
 /** Kamailio writes the reason into a Reason header in quotes: quotes and control characters would break it. */

@@ -99,19 +99,20 @@ export class RpcClient {
   /**
    * Posts a JSON object to a route of our own on the RPC socket (kamailio/rpc.cfg).
    *
-   * @param refusal the status, besides 200, that is an answer too
-   * @returns the object of a 200, or undefined for the refusal
+   * @param refusals the statuses, besides 200, that are answers too
+   * @returns the object of a 200, or the status of a refusal
    * @throws KamailioError
    */
-  async post(
-    path: '/decisions' | '/hangups',
+  async post<Refusal extends 404 | 409 | 429>(
+    path: '/decisions' | '/hangups' | '/transfers',
     body: Record<string, RpcParam>,
-    refusal: 404 | 409,
-  ): Promise<Record<string, unknown> | undefined> {
+    refusals: readonly Refusal[],
+  ): Promise<Record<string, unknown> | Refusal> {
     const name = path.slice(1);
     return this.#watched(name, async () => {
       const { status, text } = await this.#post(name, path, body, this.#deadlineMs);
-      if (status === refusal) return undefined;
+      const refusal = refusals.find((known) => known === status);
+      if (refusal !== undefined) return refusal;
       if (status === 200) return JSON.parse(text) as Record<string, unknown>;
       throw new KamailioError('KAMAILIO_PROTOCOL', this.node, name, `HTTP ${status} ${text.trim()}`);
     });
