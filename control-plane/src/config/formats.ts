@@ -15,6 +15,11 @@ import {
 import { parseNetwork } from './networks.js';
 import { Refusal } from './refusal.js';
 
+const parsePrefix = requirePattern(
+  /^\+\d{0,15}$/,
+  'is not a prefix; write + and up to 15 digits, in quotes, like "+1", or "+" alone for every number',
+);
+
 /** The `format` of each kind of text in the schema, with the parser that accepts it or throws a `Refusal`. */
 const formats: Record<string, (text: string) => unknown> = {
   advertise: parseAdvertise,
@@ -50,6 +55,7 @@ const formats: Record<string, (text: string) => unknown> = {
     /^(?!.*["\\])[^\p{Cc}]{1,1024}$/u,
     'is not a path; write it like /etc/retell-proxy/fullchain.pem, without quotes, \\ and line ends',
   ),
+  'failure-notice': parseFailureNotice,
   host: parseHost,
   'host-name': parseHostName,
   'host-port': parseHostPort,
@@ -58,10 +64,8 @@ const formats: Record<string, (text: string) => unknown> = {
     'is not a name; use 1 to 32 lower-case letters, digits, - and _, and begin with a letter or digit',
   ),
   network: parseNetwork,
-  prefix: requirePattern(
-    /^\+\d{0,15}$/,
-    'is not a prefix; write + and up to 15 digits, in quotes, like "+1", or "+" alone for every number',
-  ),
+  prefix: parsePrefix,
+  'prefix-or-host': (text) => (text.startsWith('+') ? parsePrefix(text) : parseHost(text)),
   // It is compared with, and sent as, a text in quotes.
   realm: requirePattern(
     /^(?!.*["\\])[\x20-\x7e]{1,128}$/,
@@ -97,6 +101,19 @@ export function formatFault(format: string, text: string): string | undefined {
       return error.message;
     }
     throw error;
+  }
+}
+
+/** The places of a failure notice that are filled in. */
+const NOTICE_PLACES = ['{to}', '{reason}'];
+
+function parseFailureNotice(text: string): void {
+  if (!/^[^\p{Cc}]{1,500}$/u.test(text) || text.trim() === '') {
+    throw new Refusal('is not a sentence to say; write 1 to 500 characters on one line');
+  }
+  const known = NOTICE_PLACES.reduce((rest, place) => rest.replaceAll(place, ''), text);
+  if (/[{}]/.test(known)) {
+    throw new Refusal('has { } around something that is not filled in; only {to} and {reason} are');
   }
 }
 

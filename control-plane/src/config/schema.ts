@@ -7,6 +7,7 @@ import { Numbers } from './schema/numbers.js';
 import { Retell } from './schema/retell.js';
 import { Kamailio, Log, Redis } from './schema/runtime.js';
 import { Sip } from './schema/sip.js';
+import { Transfers } from './schema/transfers.js';
 
 /**
  * The schema of config.yaml, and with it the type of the configuration.
@@ -48,6 +49,7 @@ export const ConfigSchema = Type.Object(
     retell: Retell,
     numbers: Numbers,
     carriers: Carriers,
+    transfers: Transfers,
     calls: Calls,
     api: Api,
     redis: Type.Optional(Redis),

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { digestPassword, digestUsername, gateways, limits, maxDuration, strict, tlsName } from './common.js';
+import { CarrierTransfer } from './transfers.js';
 
 const Digest = Type.Object(
   {
@@ -65,6 +66,11 @@ const CallerId = Type.Object(
       description: 'kept: as Retell sent it; added: with the number in From where there is none; dropped',
       default: 'kept',
     }),
+    override: Type.Enum(['dropped', 'kept'], {
+      description:
+        "From of a transfer by Retell's second call that is the caller's number: dropped: our number in its place; kept",
+      default: 'dropped',
+    }),
   },
   { ...strict, description: 'Who outbound calls seem to come from', default: {} },
 );
@@ -113,6 +119,7 @@ const Carrier = Type.Object(
       default: 'e164',
     }),
     caller_id: CallerId,
+    transfer: CarrierTransfer,
     x_headers: Type.Enum(['kept', 'dropped'], {
       description: "X- headers of Retell's INVITE towards it",
       default: 'kept',

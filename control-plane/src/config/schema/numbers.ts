@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { limits, maxDuration, strict } from './common.js';
+import { narrowerList } from './transfers.js';
 
 /** JSON of any kind, as Retell keeps it. */
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
@@ -62,6 +63,7 @@ const NumberEntry = Type.Object(
         examples: ['sip:+14155550199@198.51.100.10'],
       }),
     ),
+    transfer_allow: Type.Optional(narrowerList('calls of this number')),
     max_duration_s: maxDuration('to and from this number'),
     limits: limits('to this number'),
   },
