@@ -50,7 +50,8 @@ t.test('defaults', async (t) => {
         hosts: [],
         per_minute: 60,
         agents: [],
-        failure_notice: 'The transfer to {to} did not work: {reason}. Tell the caller and go on with the call.',
+        failure_notice:
+          'The transfer to {to} did not work: {reason}. Tell the caller and go on with the call.',
       },
       calls: {
         max_duration_s: 7200,
