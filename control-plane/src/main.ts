@@ -12,13 +12,16 @@ import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
 import { CallStore } from './calls/store.js';
+import { TransferTracker } from './calls/transfer/tracker.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
 import { createReconciler } from './composition/reconciler.js';
+import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
 import { loadConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
+import { EventBacklog } from './kamailio/event-backlog.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
 import { statisticsOf } from './kamailio/node-statistics.js';
@@ -26,7 +29,9 @@ import { RoutingTables } from './kamailio/routing-tables.js';
 import { RpcClient } from './kamailio/rpc-client.js';
 import { Metrics } from './metrics/metrics.js';
 import { connectPatientRedis, connectRedis } from './redis.js';
+import { AgentFunctions } from './retell/agent-functions.js';
 import { RetellApi } from './retell/api.js';
+import { CallFinder } from './retell/call-finder.js';
 import { CallWebhook } from './retell/call-webhook.js';
 import { InboundCorrelation } from './retell/correlation.js';
 import { Reaper } from './retell/reaper.js';
@@ -101,8 +106,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
+    const tracker = new TransferTracker(store, metrics);
     const handler = new EventHandler(store, metrics, async (changes) =>
-      due.apply(dueAfter(changes, active.current)),
+      due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]),
     );
     const reader = new EventReader({
       redis: streams,
@@ -112,9 +118,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       warn,
       unreadable: () => metrics.eventsUnreadable(),
     });
+    const changes = new CallChanges(subscriber);
     const hangup = new Hangup({
       store,
-      changes: new CallChanges(subscriber),
+      changes,
       nodes,
       timeoutMs: config.calls.hangup_timeout_ms,
     });
@@ -155,9 +162,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       observer: metrics,
       warn,
     });
+    const { transfers, handlers: transferWork } = createTransfers({
+      config: active,
+      store,
+      changes,
+      nodes,
+      tracker,
+      due: { apply: (pieces) => due.apply(pieces) },
+      hangups: hangup,
+      backlog: new EventBacklog(redis),
+      retell,
+      metrics,
+    });
     const due = new DueWork({
       redis,
       handlers: {
+        ...transferWork,
         max_duration: (id) => endByDeadline(hangup, id),
         missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
@@ -168,10 +188,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       overdue: (pieces) => metrics.dueWorkOverdue(pieces),
     });
 
+    const finder = new CallFinder(store);
     const callWebhook = new CallWebhook({
       config: active,
       store,
       due,
+      finder,
       correlated: (how) => metrics.webhookCorrelated(how),
     });
 
@@ -234,6 +256,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reconciler,
       correlation,
       callWebhook,
+      functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
+      functionDone: (name, outcome) => metrics.functionDone(name, outcome),
+      transfers,
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,

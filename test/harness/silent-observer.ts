@@ -9,4 +9,5 @@ export const SILENT: CallObserver = {
   callLimited: () => {},
   callFellBack: () => {},
   attemptFailed: () => {},
+  transferReached: () => {},
 };

@@ -37,6 +37,7 @@ export function renderConfig(options: StackOptions, own: StackConfig): string {
         probe: false,
       },
     ],
+    ...(options.config?.transfers && { transfers: options.config.transfers }),
     calls: { hangup_timeout_ms: 3000, ...options.config?.calls },
     api: {
       listen: own.apiListen,

@@ -36,6 +36,7 @@ export interface ConfigSections {
   calls?: Record<string, unknown>;
   numbers?: Record<string, unknown>[];
   carriers?: Record<string, unknown>[];
+  transfers?: Record<string, unknown>;
   kamailio?: Record<string, unknown>;
 }
 

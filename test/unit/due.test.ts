@@ -35,12 +35,9 @@ async function startWork(t: Test) {
     };
     const work = new DueWork({
       redis: await connect(),
-      handlers: {
-        max_duration: handler('max_duration'),
-        missing_bye: handler('missing_bye'),
-        retell_lingers: handler('retell_lingers'),
-        dialog_lingers: handler('dialog_lingers'),
-      },
+      handlers: Object.fromEntries(
+        DUE_KINDS.map((kind) => [kind, handler(kind)]),
+      ) as DueWorkOptions['handlers'],
       warn: () => {},
       tried: (kind, outcome) => tried.push(`${kind} ${outcome}`),
       overdue: (pieces) => overdue.push(pieces),

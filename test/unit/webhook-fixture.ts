@@ -7,6 +7,7 @@ import { CallStore } from '../../control-plane/src/calls/store.js';
 import { ActiveConfig } from '../../control-plane/src/config/active.js';
 import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
 import { type WebhookOutcome, webhookRoutes } from '../../control-plane/src/http/routes/webhooks.js';
+import { CallFinder } from '../../control-plane/src/retell/call-finder.js';
 import { CallWebhook } from '../../control-plane/src/retell/call-webhook.js';
 import { InboundCorrelation } from '../../control-plane/src/retell/correlation.js';
 import type { TestLike } from '../harness/stack.js';
@@ -39,6 +40,7 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
     config,
     store,
     due: { schedule: async (...work) => void scheduled.push(work) },
+    finder: new CallFinder(store),
     correlated: (how) => correlated.push(how),
   });
   await app.register(webhookRoutes, {

@@ -1,4 +1,5 @@
 import type { AnsweredEvent } from '../kamailio/events.js';
+import type { Transfer } from './transfer/transfer.js';
 
 export type CallState = 'routing' | 'ringing' | 'answered' | 'ended';
 export type Direction = 'inbound' | 'outbound';
@@ -74,6 +75,8 @@ export interface Call {
   refusal: Refusal;
   /** what the first hangup by command, if there is one, wanted `ended_by` to be */
   hangup_ended_by: EndedBy | undefined;
+  /** the oldest first */
+  readonly transfers: Transfer[];
   readonly timeline: TimelineEntry[];
 }
 

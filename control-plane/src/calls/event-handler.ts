@@ -3,6 +3,7 @@ import type { Direction } from './call.js';
 import type { RecordChange } from './due/plan.js';
 import { fieldsOfBye, fieldsOfEvent } from './record.js';
 import type { CallStore } from './store.js';
+import { stageOfField, type TransferStage } from './transfer/transfer.js';
 
 /** Told of what an event changed, each change once however often the event comes. */
 export interface CallObserver {
@@ -15,6 +16,8 @@ export interface CallObserver {
   callFellBack(): void;
   /** A gateway did not take a call; `owner` is its carrier, or `retell`. */
   attemptFailed(owner: string, code: number): void;
+  /** A transfer reached a stage. */
+  transferReached(stage: TransferStage): void;
   /** A BYE whose Call-ID is in no record. */
   byeUnmatched(): void;
 }
@@ -77,6 +80,10 @@ export class EventHandler {
       if (event.type === 'invite' && fresh[i]?.includes('created_at'))
         this.#observer.callStarted(event.direction, event.carrier);
       if (fresh[i]?.includes('ended_at')) this.#observer.callEnded(fields.ended_by ?? 'failure');
+      for (const field of fresh[i] ?? []) {
+        const stage = stageOfField(field);
+        if (stage !== undefined) this.#observer.transferReached(stage);
+      }
       // What only adds to the timeline counts once too.
       if (fresh[i]?.length === 0) continue;
       if (event.type === 'limited') this.#observer.callLimited(event.limit, event.carrier);

@@ -1,5 +1,6 @@
-import type { ByeEvent, CallEvent } from '../kamailio/events.js';
+import type { ByeEvent, CallEvent, ReferReceivedEvent, TransferEvent } from '../kamailio/events.js';
 import { type Call, type EndedBy, type Leg, legOfTag, type TimelineEntry } from './call.js';
+import { type Transfer, transferFields, transfersOf } from './transfer/transfer.js';
 
 /**
  * A call's record in Redis is one flat hash. Every field is written once and never changed, each event
@@ -66,10 +67,8 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
     case 'refer_answered':
     case 'refer_notified':
     case 'refer_received':
-    case 'refer_refused': {
-      const { type: _, at: __, id: ___, ...detail } = event;
-      return timeline(event, detail);
-    }
+    case 'refer_refused':
+      return fieldsOfTransferEvent(event);
     case 'ended':
       return {
         ended_at: at,
@@ -86,6 +85,54 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ...timeline(event, { status: event.code, reason: event.reason }),
       };
   }
+}
+
+function fieldsOfTransferEvent(event: TransferEvent): RecordFields {
+  const { type, at, id: _, ...detail } = event;
+  const told = timeline(event, given(detail));
+  const atMs = at / 1000;
+  switch (event.type) {
+    case 'refer_sent':
+      return told;
+    case 'refer_answered':
+      return { ...told, ...(event.code < 300 ? transferFields.stage(event.transfer, 'accepted', atMs) : {}) };
+    case 'refer_notified': {
+      const { transfer, code = 0 } = event;
+      return {
+        ...told,
+        // It has been accepted, whether its answer was seen or not.
+        ...transferFields.stage(transfer, 'accepted', atMs),
+        ...(code === 100 ? transferFields.stage(transfer, 'trying', atMs) : {}),
+        ...(code > 100 && code < 200 ? transferFields.stage(transfer, 'ringing', atMs) : {}),
+      };
+    }
+    case 'refer_received': {
+      const { transfer, refer_to, destination, timeout_s } = event;
+      return { ...told, ...requestOfRetell(transfer, atMs, { refer_to, destination, timeout_s }) };
+    }
+    case 'refer_refused': {
+      const { transfer, refer_to } = event;
+      return { ...told, ...requestOfRetell(transfer, atMs, { refer_to, destination: '', timeout_s: 0 }) };
+    }
+  }
+}
+
+/** A transfer by Retell's own REFER. */
+function requestOfRetell(
+  id: string,
+  atMs: number,
+  event: Pick<ReferReceivedEvent, 'refer_to' | 'destination' | 'timeout_s'>,
+): RecordFields {
+  return transferFields.requested(id, {
+    source: 'retell',
+    by: 'retell',
+    to: event.refer_to,
+    refer_to: event.destination,
+    on_failure: 'resume',
+    requested_at: atMs,
+    timeout_s: event.timeout_s,
+    warnings: [],
+  });
 }
 
 /**
@@ -138,6 +185,7 @@ export function timelineOnce(type: string, atMs: number, detail: Record<string, 
 export function callOfRecord(id: string, record: RecordFields): Call {
   const direction = record.direction === 'outbound' ? 'outbound' : 'inbound';
   let entries: TimelineEntry[] | undefined;
+  let transfers: Transfer[] | undefined;
   return {
     id,
     direction,
@@ -171,6 +219,10 @@ export function callOfRecord(id: string, record: RecordFields): Call {
       acked_at: number(record.refusal_acked_at),
     }),
     hangup_ended_by: record.hangup_ended_by as EndedBy | undefined,
+    get transfers() {
+      transfers ??= transfersOf(record);
+      return transfers;
+    },
     // Most readers do without it, and it is most of the record.
     get timeline() {
       entries ??= timelineOf(record);
@@ -186,15 +238,24 @@ function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]: 
 }
 
 function timelineOf(record: RecordFields): TimelineEntry[] {
-  return Object.entries(record)
-    .flatMap(([field, detail]): TimelineEntry[] => {
-      if (field.startsWith(ONCE_PREFIX))
-        return [{ type: field.slice(ONCE_PREFIX.length), ...JSON.parse(detail) }];
-      if (!field.startsWith(TIMELINE_PREFIX)) return [];
-      const [at = '', type = ''] = field.slice(TIMELINE_PREFIX.length).split(':');
-      return [{ at: Number(at) / 1000, type, ...JSON.parse(detail) }];
-    })
-    .sort((a, b) => a.at - b.at);
+  const entries = Object.entries(record).flatMap(([field, detail]): TimelineEntry[] => {
+    if (field.startsWith(ONCE_PREFIX))
+      return [{ type: field.slice(ONCE_PREFIX.length), ...JSON.parse(detail) }];
+    if (!field.startsWith(TIMELINE_PREFIX)) return [];
+    const [at = '', type = ''] = field.slice(TIMELINE_PREFIX.length).split(':');
+    return [{ at: Number(at) / 1000, type, ...JSON.parse(detail) }];
+  });
+  return [...entries, ...transfersOf(record).flatMap(transferEntries)].sort((a, b) => a.at - b.at);
+}
+
+/** What of a transfer only the control plane knows: the rest comes as events. */
+function transferEntries(transfer: Transfer): TimelineEntry[] {
+  const { id, source, by, to, requested_at: at, end, told } = transfer;
+  return [
+    ...(source === 'retell' ? [] : [{ at, type: 'transfer_requested', transfer: id, source, by, to }]),
+    ...(end === undefined ? [] : [{ type: 'transfer_ended', transfer: id, ...end }]),
+    ...(told === undefined ? [] : [{ type: 'transfer_notice', transfer: id, ...told }]),
+  ];
 }
 
 function bye(record: RecordFields, leg: Leg): Call['bye'][Leg] {

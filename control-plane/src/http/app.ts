@@ -9,18 +9,22 @@ import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
+import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.js';
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
 import { type ReconciliationRoutesOptions, reconciliationRoutes } from './routes/reconciliation.js';
+import { type TransferRoutesOptions, transferRoutes } from './routes/transfers.js';
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
 
 export interface AppOptions
   extends CallRoutesOptions,
     CarrierRoutesOptions,
     ConfigRoutesOptions,
+    FunctionRoutesOptions,
     HangupRoutesOptions,
     OperationsRoutesOptions,
     ReconciliationRoutesOptions,
+    TransferRoutesOptions,
     WebhookRoutesOptions {
   logger: FastifyBaseLogger;
   tokens: readonly ApiToken[];
@@ -57,10 +61,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
   await app.register(hangupRoutes, options);
+  await app.register(transferRoutes, options);
   await app.register(carrierRoutes, options);
   await app.register(configRoutes, options);
   await app.register(reconciliationRoutes, options);
   await app.register(webhookRoutes, options);
+  await app.register(functionRoutes, options);
   return app;
 }
 

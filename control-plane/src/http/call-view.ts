@@ -1,4 +1,5 @@
 import { type Call, stateOf } from '../calls/call.js';
+import { transferView } from './transfer-view.js';
 
 /** A call as the API shows it: times in ISO 8601, null for what is not known. */
 export function callView(call: Call) {
@@ -26,7 +27,7 @@ export function callView(call: Call) {
     retell_ended_at: isoOrNull(call.retell_ended_at),
     retell_disconnection_reason: call.retell_disconnection_reason ?? null,
     retell_stopped_at: isoOrNull(call.retell_stopped_at),
-    transfers: [],
+    transfers: call.transfers.map(transferView),
     timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
   };
 }

@@ -10,17 +10,24 @@ export const PROBLEMS = {
   unauthorized: { status: 401, title: 'A valid bearer token is needed' },
   invalid_signature: { status: 401, title: 'The webhook is not signed with a key of ours' },
   forbidden: { status: 403, title: "The token's scopes do not allow this" },
+  destination_not_allowed: { status: 403, title: 'The configuration does not let calls go there' },
   call_not_found: { status: 404, title: 'There is no such call' },
   carrier_not_found: { status: 404, title: 'There is no such carrier' },
   gateway_not_found: { status: 404, title: 'There is no such gateway' },
   hangup_job_not_found: { status: 404, title: 'There is no such hangup job' },
+  transfer_not_found: { status: 404, title: 'The call has no such transfer' },
   not_reconciled_yet: { status: 404, title: 'The calls have not been compared yet' },
   not_found: { status: 404, title: 'There is nothing at this path' },
+  call_not_answered: { status: 409, title: 'The call is not answered yet' },
+  call_ended: { status: 409, title: 'The call is over' },
+  transfer_in_progress: { status: 409, title: 'Another transfer of the call is under way' },
   hangup_job_finished: { status: 409, title: 'The hangup job is over' },
   hangup_jobs_full: { status: 409, title: 'As many hangup jobs run as may' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has to be JSON' },
   config_invalid: { status: 422, title: 'The configuration file cannot be used' },
+  transfer_unsupported: { status: 422, title: 'The carrier of the call takes no transfer' },
+  transfers_limited: { status: 429, title: 'As many transfers have begun in this minute as may' },
   internal_error: { status: 500, title: 'Something went wrong inside the control plane' },
   node_unavailable: { status: 503, title: 'The Kamailio node of the call does not answer' },
   node_unknown: { status: 503, title: 'The Kamailio node of the call is not configured' },
@@ -29,8 +36,8 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** Seconds after which a 503 is worth another try. */
-const RETRY_AFTER_S = 2;
+/** Seconds after which another try is worth it, by status. */
+const RETRY_AFTER_S: Readonly<Record<number, number>> = { 429: 60, 503: 2 };
 
 /** An error that a route answers with as it is. */
 export class Problem extends Error {
@@ -50,7 +57,8 @@ export class Problem extends Error {
 export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<FastifyReply> {
   const { status, title } = PROBLEMS[problem.code];
   if (status === 401) reply.header('www-authenticate', 'Bearer');
-  if (status === 503) reply.header('retry-after', RETRY_AFTER_S);
+  const retryAfterS = RETRY_AFTER_S[status];
+  if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
   return reply
     .code(status)
     .type('application/problem+json')

@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { TransferSchema } from './schemas-transfers.js';
 
 const Time = (description: string) =>
   Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
@@ -52,7 +53,9 @@ export const CallSchema = Type.Object(
     retell_ended_at: Time('When the call ended at Retell, by its own word'),
     retell_disconnection_reason: Text("Retell's disconnection_reason"),
     retell_stopped_at: Time('When it was stopped at Retell, where it went on after its end here'),
-    transfers: Type.Array(Type.Unknown(), { description: 'Transfers of this call' }),
+    transfers: Type.Array(TransferSchema, {
+      description: 'Transfers of this call by REFER, the oldest first',
+    }),
     timeline: Type.Array(
       Type.Object(
         { at: Type.String({ format: 'date-time' }), type: Type.String() },

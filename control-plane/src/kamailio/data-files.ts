@@ -2,6 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { parseSipUri, parseSipUserUri } from '../config/addresses.js';
+import { deniedPrefixes } from '../config/denied-prefixes.js';
 import type { Config } from '../config/schema.js';
 import { type Gateway, gatewaySets } from './gateway-sets.js';
 import { publicAddress, sendSocket } from './sockets.js';
@@ -24,6 +25,9 @@ const UACREG_COLUMNS =
   'expires(int) flags(int) reg_delay(int) contact_addr(string,null) socket(string,null)';
 const VERSIONS = 'id(int,auto) table_name(string) table_version(int)\n1:htable:2\n2:uacreg:5\n';
 
+/** TRANSFER_TIMEOUT_S of kamailio/definitions.cfg. */
+const DEFAULT_TRANSFER_TIMEOUT_S = 60;
+
 /** Some of them hold passwords. */
 const FILE_MODE = 0o600;
 
@@ -44,6 +48,7 @@ export function renderDataFiles(config: Config): Map<string, string> {
     ['prefixes', renderHtable([...prefixes])],
     ['carriers', renderHtable(carriers(config))],
     ['retell', renderHtable(Object.entries(config.retell.digest ?? {}))],
+    ['destinations', renderHtable(destinations(config))],
     ['limits', renderHtable(limits(config))],
     ['tls_names', renderHtable(tlsNames(config))],
     ['uacreg', renderTable(UACREG_COLUMNS, registrations(config))],
@@ -110,7 +115,7 @@ function fallbacks(config: Config): Rows {
 
 /** What differs from the default of each carrier. */
 function carriers(config: Config): Rows {
-  return config.carriers.flatMap(({ name, number_format, caller_id, x_headers, digest }) => {
+  return config.carriers.flatMap(({ name, number_format, caller_id, x_headers, digest, transfer }) => {
     const values = {
       number_format: number_format === 'e164' ? undefined : number_format,
       from_user: caller_id.user,
@@ -118,6 +123,15 @@ function carriers(config: Config): Rows {
       p_asserted_identity:
         caller_id.p_asserted_identity === 'kept' ? undefined : caller_id.p_asserted_identity,
       x_headers: x_headers === 'kept' ? undefined : x_headers,
+      refer: transfer.refer === 'accepted' ? undefined : transfer.refer,
+      refer_to: transfer.refer_to === 'sip' ? undefined : transfer.refer_to,
+      refer_host: transfer.host,
+      referred_by: transfer.referred_by === 'added' ? undefined : transfer.referred_by,
+      diversion: transfer.diversion === 'dropped' ? undefined : transfer.diversion,
+      refer_p_asserted_identity:
+        transfer.p_asserted_identity === 'dropped' ? undefined : transfer.p_asserted_identity,
+      refer_headers: transfer.headers === 'kept' ? undefined : transfer.headers,
+      refer_timeout_s: transfer.timeout_s === DEFAULT_TRANSFER_TIMEOUT_S ? undefined : transfer.timeout_s,
       username: digest?.username,
       password: digest?.password,
       realm: digest?.realm,
@@ -126,6 +140,21 @@ function carriers(config: Config): Rows {
       value === undefined ? [] : [[`${name}::${key}`, value] as const],
     );
   });
+}
+
+/** Where calls may be transferred to. A prefix that is both allowed and denied is denied. */
+function destinations({ transfers, numbers }: Config): Rows {
+  const denied = new Set(deniedPrefixes(transfers));
+  return [
+    ...transfers.allow.filter((prefix) => !denied.has(prefix)).map((prefix) => [prefix, 'allow'] as const),
+    ...[...denied].map((prefix) => [prefix, 'deny'] as const),
+    ...transfers.hosts.map((host) => [`host::${host.toLowerCase()}`, 1] as const),
+    ...numbers.flatMap(({ number, transfer_allow }): Rows => {
+      if (transfer_allow === undefined) return [];
+      const own = `only::${number}`;
+      return [[own, 1], ...transfer_allow.map((entry) => [`${own}::${entry.toLowerCase()}`, 1] as const)];
+    }),
+  ];
 }
 
 function limits(config: Config): Rows {
@@ -141,6 +170,7 @@ function limits(config: Config): Rows {
   ];
   return [
     ...of('all', config.calls),
+    ['transfers', config.transfers.per_minute],
     ...config.carriers.flatMap((carrier) => of(`carrier::${carrier.name}`, carrier)),
     ...config.numbers.flatMap((number) => of(`number::${number.number}`, number)),
   ];

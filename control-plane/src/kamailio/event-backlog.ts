@@ -29,12 +29,13 @@ export class EventBacklog {
   /**
    * Waits until every event that the node has had so far is in the records, whichever replica writes it.
    *
+   * @param signal gives the wait up
    * @returns false where they are not in time
    * @throws KamailioError, or where Redis does not answer
    */
-  async written(node: KamailioNode, signal: AbortSignal): Promise<boolean> {
+  async written(node: KamailioNode, signal?: AbortSignal): Promise<boolean> {
     const until = Date.now() + this.#deadlineMs;
-    const pause = (ms: number) => delay(ms, undefined, { signal });
+    const pause = (ms: number) => delay(ms, undefined, signal && { signal });
     while ((await node.queuedEvents()) > 0) {
       if (Date.now() > until) return false;
       await pause(POLL_MS);

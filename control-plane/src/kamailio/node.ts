@@ -44,9 +44,17 @@ export interface ReferOrder {
   toCaller: boolean;
   /** Refer-To and what else the REFER says, in order */
   headers: readonly (readonly [name: string, value: string])[];
+  /** 2 where it is sent again, with credentials */
+  attempt: 1 | 2;
   /** how long the node takes it for under way */
   timeoutS: number;
 }
+
+/**
+ * What a node did about a REFER. `in_progress`: another transfer of the call is under way, or this one was sent already.
+ * `limited`: it has had as many in this minute as it may. `call_ended`: its dialog is over.
+ */
+export type ReferStart = 'sent' | 'in_progress' | 'limited' | 'call_ended';
 
 /** What becomes of an INVITE that waits (kamailio/decisions.cfg). */
 export type Decision =
@@ -123,14 +131,11 @@ export class KamailioNode {
   }
 
   /**
-   * Has the node send a REFER: see kamailio/transfers.cfg. What becomes of it comes as events. The same transfer may
-   * be sent a second time, with credentials.
+   * Has the node send a REFER: see kamailio/transfers.cfg. What becomes of it comes as events.
    *
-   * @returns `in_progress` where another transfer of the call is under way or this one was sent twice, `limited` where
-   *   the node has had as many in this minute as it may
    * @throws KamailioError
    */
-  async refer(order: ReferOrder): Promise<'sent' | 'in_progress' | 'limited'> {
+  async refer(order: ReferOrder): Promise<ReferStart> {
     const { to, from, toCaller, headers } = order;
     const [caller, callee] = toCaller ? [to, from] : [from, to];
     const lines = [
@@ -153,12 +158,15 @@ export class KamailioNode {
         contact: to.contact,
         next_hop: nextHopOf(to.route_set),
         socket: to.socket,
-        cseq: from.cseq + CSEQ_GAP,
+        cseq: from.cseq,
+        contact_of_other: from.contact,
+        try: order.attempt,
         timeout_s: order.timeoutS,
         headers: `${lines.join('\r\n')}\r\n`,
       },
-      [409, 429],
+      [404, 409, 429],
     );
+    if (answer === 404) return 'call_ended';
     if (answer === 409) return 'in_progress';
     return answer === 429 ? 'limited' : 'sent';
   }

@@ -3,6 +3,9 @@ import type { Direction } from '../calls/call.js';
 import type { DueKind, DueOutcome } from '../calls/due/work.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup/outcome.js';
+import type { Telling } from '../calls/transfer/follow-up.js';
+import type { TransferObserver } from '../calls/transfer/tracker.js';
+import type { TransferOutcome, TransferSource, TransferStage } from '../calls/transfer/transfer.js';
 import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '../calls/zombies.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
@@ -47,7 +50,9 @@ const REFUSAL_REASONS = [
 ] as const;
 
 /** Every metric of the control plane, in one registry of its own. */
-export class Metrics implements CallObserver, DecisionObserver, DriftObserver, ZombieObserver {
+export class Metrics
+  implements CallObserver, DecisionObserver, DriftObserver, TransferObserver, ZombieObserver
+{
   readonly registry = new Registry();
   readonly reconciliation = new ReconciliationMetrics(this.registry);
 
@@ -69,6 +74,27 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly #byesUnmatched = this.#counter('byes_unmatched_total', 'BYEs whose Call-ID is in no record', []);
   readonly #hangups = this.#counter('hangups_total', 'Hangups by command, by outcome', ['outcome']);
   readonly #hangupTime = this.#histogram('hangup_seconds', 'Time from a hangup to its outcome', ['outcome']);
+  readonly #transferStages = this.#counter(
+    'transfer_stages_total',
+    'Transfers that reached a stage, each once',
+    ['stage'],
+  );
+  readonly #transfers = this.#counter('transfers_total', 'Transfers that ended, by source and outcome', [
+    'source',
+    'outcome',
+  ]);
+  readonly #transferTime = this.#histogram('transfer_seconds', 'Time from a transfer to its outcome', [
+    'outcome',
+  ]);
+  readonly #transferNotices = this.#counter(
+    'transfer_notices_total',
+    'Failed transfers, by whether the live agent was told',
+    ['outcome'],
+  );
+  readonly #functions = this.#counter('functions_total', "Calls of Retell's custom functions", [
+    'function',
+    'outcome',
+  ]);
   readonly #dueWork = this.#counter('due_work_total', 'Tries of work that was due, by their outcome', [
     'kind',
     'outcome',
@@ -244,6 +270,23 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   hangupDone(outcome: HangupOutcome | 'refused', seconds: number): void {
     this.#hangups.inc({ outcome });
     this.#hangupTime.observe({ outcome }, seconds);
+  }
+
+  transferReached(stage: TransferStage): void {
+    this.#transferStages.inc({ stage });
+  }
+
+  transferEnded(source: TransferSource, outcome: TransferOutcome, seconds: number): void {
+    this.#transfers.inc({ source, outcome });
+    this.#transferTime.observe({ outcome }, Math.max(seconds, 0));
+  }
+
+  transferNoticed(outcome: Telling['outcome']): void {
+    this.#transferNotices.inc({ outcome });
+  }
+
+  functionDone(name: string, outcome: string): void {
+    this.#functions.inc({ function: name, outcome });
   }
 
   dueWorkTried(kind: DueKind, outcome: DueOutcome): void {

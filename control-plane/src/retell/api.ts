@@ -13,6 +13,7 @@ export type RetellEndpoint =
   | 'stop-call'
   | 'get-call'
   | 'list-calls'
+  | 'update-live-call'
   | 'get-concurrency';
 
 export interface RetellApiOptions {
@@ -96,6 +97,21 @@ export class RetellApi {
   /** Stops a call at Retell's side. @throws RetellError; `refused` with 400 or 422 where it is not ongoing */
   async stopCall(callId: string, limits: RequestLimits = {}): Promise<void> {
     await this.#request('stop-call', limits, (client, options) => client.call.stop(callId, options));
+  }
+
+  /**
+   * Tells the live agent of a call something, and has it speak.
+   *
+   * @throws RetellError; `refused` with 422 where the call is not ongoing
+   */
+  async tellAgent(callId: string, text: string, limits: RequestLimits = {}): Promise<void> {
+    await this.#request('update-live-call', limits, (client, options) =>
+      client.call.updateLive(
+        callId,
+        { call_control: { additional_context: text, trigger_response: true } },
+        options,
+      ),
+    );
   }
 
   /** What Retell knows of a call. @throws RetellError; `refused` with 404 or 422 where it knows none */

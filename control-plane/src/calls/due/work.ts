@@ -2,13 +2,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis, Result } from 'ioredis';
 
 /** Work that is due at a time, by what has to be done. */
-export const DUE_KINDS = ['max_duration', 'missing_bye', 'retell_lingers', 'dialog_lingers'] as const;
+export const DUE_KINDS = [
+  'max_duration',
+  'missing_bye',
+  'retell_lingers',
+  'dialog_lingers',
+  'transfer_challenged',
+  'transfer_late',
+  'transfer_over',
+] as const;
 export type DueKind = (typeof DUE_KINDS)[number];
 
-/** One piece of work for a call; without a time it is not wanted any more. */
+/** One piece of work; without a time it is not wanted any more. */
 export interface DueChange {
   kind: DueKind;
-  /** The call's id. */
+  /** What it is for: a call's id, for a transfer that and `/` and its own. */
   id: string;
   /** When it is due, in ms since 1970. */
   atMs?: number;
@@ -110,6 +118,8 @@ export class DueWork {
   #stopped = false;
   /** Whether a hand is free since the last look. */
   #freed = false;
+  /** Whether something that is due at once has been scheduled since the last look. */
+  #added = false;
   /** Ends the pause before the next look. */
   #wake: (() => void) | undefined;
 
@@ -150,6 +160,10 @@ export class DueWork {
       pipeline.zrem(dueKey(kind), ...unwanted).hdel(TRIES, ...unwanted.map((id) => `${kind}:${id}`));
     }
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error;
+    if (changes.some(({ atMs }) => atMs !== undefined && atMs <= Date.now())) {
+      this.#added = true;
+      this.#wake?.();
+    }
   }
 
   start(): void {
@@ -175,6 +189,7 @@ export class DueWork {
     while (!this.#stopped) {
       try {
         this.#freed = false;
+        this.#added = false;
         const overdue = await this.#claim();
         // Where more is due, the next piece is taken as soon as a hand is free.
         await this.#pause(this.#o.pollMs, overdue > 0);
@@ -214,14 +229,14 @@ export class DueWork {
     this.#o.tried(kind, outcome);
     if (outcome !== 'done') {
       const message = outcome === 'dropped' ? 'due work given up' : 'due work failed: trying again';
-      this.#o.warn({ err: error, work: kind, call_id: id, tries }, message);
+      this.#o.warn({ err: error, work: kind, id, tries }, message);
     }
     try {
       const backoffMs = Math.min(this.#o.backoffMs * 2 ** (tries - 1), MAX_BACKOFF_MS);
       if (outcome === 'failed') await this.#o.redis.postponeDue(dueKey(kind), backoffMs, id);
       else await this.forget(kind, id);
     } catch (error) {
-      this.#o.warn({ err: error, work: kind, call_id: id }, 'the outcome of due work was not kept');
+      this.#o.warn({ err: error, work: kind, id }, 'the outcome of due work was not kept');
     }
   }
 
@@ -250,7 +265,7 @@ export class DueWork {
 
   /** @param untilFree whether it ends with the next hand that is free */
   async #pause(ms: number, untilFree: boolean): Promise<void> {
-    if (this.#stopped || (untilFree && this.#freed)) return;
+    if (this.#stopped || this.#added || (untilFree && this.#freed)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#wake = () => {

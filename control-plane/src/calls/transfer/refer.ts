@@ -85,6 +85,12 @@ function uriOf(destination: Destination, context: ReferContext): string {
   return `${transfer.refer_to}:${written(destination.number, context.carrier)}@${hostOf(context)}`;
 }
 
+/** The host in a SIP URI, IPv6 without brackets. */
+export function hostOfUri(uri: string): string {
+  const [, bracketed, plain = ''] = /^sips?:(?:[^@]*@)?(?:\[([^\]]*)\]|([^:;?>]*))/i.exec(uri) ?? [];
+  return bracketed ?? plain;
+}
+
 function hostOf({ carrier, host }: ReferContext): string {
   const used = carrier.transfer.host ?? host;
   return isIP(used) === 6 ? `[${used}]` : used;

@@ -1,6 +1,7 @@
 import type { FastifyError } from 'fastify';
 import fp from 'fastify-plugin';
 import { CallError } from '../../calls/errors.js';
+import { TransferError } from '../../calls/transfer/errors.js';
 import { ConfigError } from '../../config/errors.js';
 import { Problem, type ProblemCode, sendProblem } from '../problems.js';
 
@@ -31,6 +32,7 @@ export const errorsPlugin = fp(
 export function problemOf(error: FastifyError): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof CallError) return new Problem(error.code, error.message);
+  if (error instanceof TransferError) return problemOfTransfer(error);
   if (error instanceof ConfigError) {
     const { problems } = error;
     return new Problem('config_invalid', `nothing has changed: ${error.message}`, { problems });
@@ -47,6 +49,20 @@ export function problemOf(error: FastifyError): Problem {
   const status = error.statusCode ?? 500;
   if (status < 500) return new Problem(BY_STATUS[status] ?? 'bad_request', error.message);
   return new Problem('internal_error', 'see the log for the request id');
+}
+
+function problemOfTransfer({ code, message }: TransferError): Problem {
+  switch (code) {
+    case 'not_allowed':
+      return new Problem('destination_not_allowed', message);
+    case 'unsupported':
+      return new Problem('transfer_unsupported', message);
+    case 'invalid': {
+      const [, name = '', fault = ''] = /^(\S+) (.*)$/s.exec(message) ?? [];
+      const field = `body.${name}`;
+      return new Problem('validation_failed', `body.${message}`, { errors: [{ field, message: fault }] });
+    }
+  }
 }
 
 /** `body.reason`, `querystring.limit`: where the wrong value stands. */

@@ -1,10 +1,17 @@
 import fp from 'fastify-plugin';
 import { verify } from 'retell-sdk';
+import type { Config } from '../../config/schema.js';
 import { Problem } from '../problems.js';
 
 export interface WebhookSignatureOptions {
   /** The keys that a webhook may be signed with, as they are at this moment. */
   keys: () => readonly string[];
+}
+
+/** The keys that Retell may have signed with: those of webhooks, or the one of its API where there are none. */
+export function signatureKeys({ retell }: Config): readonly string[] {
+  if (retell.webhook_keys.length > 0) return retell.webhook_keys;
+  return retell.api_key === undefined ? [] : [retell.api_key];
 }
 
 const HEADER = 'x-retell-signature';

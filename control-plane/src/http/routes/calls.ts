@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Hangup } from '../../calls/hangup/hangup.js';
 import type { HangupOutcome } from '../../calls/hangup/outcome.js';
 import type { CallStore } from '../../calls/store.js';
+import { CallIdParam, callLogSerializers, resolveCallId } from '../call-ids.js';
 import { callView } from '../call-view.js';
 import { Problem } from '../problems.js';
 import {
@@ -21,12 +21,7 @@ export interface CallRoutesOptions {
   hangupDone: (outcome: HangupOutcome | 'refused', seconds: number) => void;
 }
 
-const IdParams = Type.Object({
-  id: Type.String({
-    maxLength: 300,
-    description: "Our id, or sip: and the SIP Call-ID, or retell: and Retell's id",
-  }),
-});
+const IdParams = Type.Object({ id: CallIdParam });
 const HangupBody = Type.Object(
   {
     reason: Type.Optional(
@@ -36,42 +31,17 @@ const HangupBody = Type.Object(
   { additionalProperties: false },
 );
 const security = [{ bearer: [] }];
-/** What stands after each prefix of an id. */
-const NAMES = { sip: 'the Call-ID', retell: "Retell's id" } as const;
-
-/** A request as the log shows it: Retell's id of a call opens the call to who knows it, and stays out. */
-const logSerializers = {
-  req: ({ method, url, host, ip, socket }: FastifyRequest) => ({
-    method,
-    url: url.replace(/(retell(?::|%3a)|retell_call_id=)[^&/?]*/gi, '$1[redacted]'),
-    host,
-    remoteAddress: ip,
-    remotePort: socket.remotePort,
-  }),
-};
-
 export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
   app,
   { store, hangup, hangupDone },
 ) => {
-  /** Our own id of the call that a path names. */
-  const resolve = async (id: string): Promise<string> => {
-    const [, kind, name = ''] = /^(sip|retell):(.*)$/s.exec(id) ?? [];
-    if (kind === undefined) return id;
-    const found = await (kind === 'sip' ? store.idOfSipCallId(name) : store.idOfRetellCallId(name));
-    if (found === undefined)
-      throw new Problem(
-        'call_not_found',
-        `there is no call with ${NAMES[kind as keyof typeof NAMES]} ${name}`,
-      );
-    return found;
-  };
+  const resolve = (id: string) => resolveCallId(store, id);
 
   app.get(
     '/v1/calls',
     {
       config: { scope: 'read' },
-      logSerializers,
+      logSerializers: callLogSerializers,
       schema: {
         summary: 'Calls, newest first',
         tags: ['calls'],
@@ -120,7 +90,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
     '/v1/calls/:id',
     {
       config: { scope: 'read' },
-      logSerializers,
+      logSerializers: callLogSerializers,
       schema: {
         summary: 'One call with its timeline',
         tags: ['calls'],
@@ -140,7 +110,7 @@ export const callRoutes: FastifyPluginAsyncTypebox<CallRoutesOptions> = async (
     '/v1/calls/:id/hangup',
     {
       config: { scope: 'control' },
-      logSerializers,
+      logSerializers: callLogSerializers,
       preValidation: async (request) => {
         request.body ??= {};
       },

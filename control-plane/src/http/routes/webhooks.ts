@@ -11,7 +11,7 @@ import {
   readInboundQuestion,
 } from '../../retell/inbound-webhook.js';
 import { settingsOf } from '../../retell/number-settings.js';
-import { webhookSignaturePlugin } from '../plugins/webhook-signature.js';
+import { signatureKeys, webhookSignaturePlugin } from '../plugins/webhook-signature.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
 
@@ -82,13 +82,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   app,
   { config, correlation, callWebhook, webhookDone },
 ) => {
-  await app.register(webhookSignaturePlugin, {
-    keys: () => {
-      const { webhook_keys, api_key } = config.current.retell;
-      if (webhook_keys.length > 0) return webhook_keys;
-      return api_key === undefined ? [] : [api_key];
-    },
-  });
+  await app.register(webhookSignaturePlugin, { keys: () => signatureKeys(config.current) });
   app.decorateRequest('webhookOutcome', undefined);
   app.addHook('onResponse', async (request, reply) => {
     webhookDone(request.webhookOutcome ?? outcomeOfStatus(reply.statusCode), reply.elapsedTime / 1000);

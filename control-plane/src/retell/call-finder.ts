@@ -1,0 +1,74 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Call, stateOf } from '../calls/call.js';
+import type { CallStore } from '../calls/store.js';
+import { callRefOf, type RetellCall } from './call-object.js';
+
+/** A call of ours that Retell tells of, and what it was found by. */
+export interface FoundCall {
+  call: Call;
+  how: 'retell_call_id' | 'call_ref';
+}
+
+/** Pauses before each look for the call, in ms: Retell may tell of it before the event of its INVITE is written. */
+const PAUSES_MS = [0, 20, 100, 500, 2000];
+/** Searches that wait for their call at once; one beyond looks once. */
+const MAX_WAITING = 1000;
+
+/** Finds the call that Retell's call object is about. */
+export class CallFinder {
+  readonly #store: CallStore;
+  #waiting = 0;
+
+  constructor(store: CallStore) {
+    this.#store = store;
+  }
+
+  /**
+   * @param connected whether the call is or was connected at Retell
+   * @returns undefined where it is none of ours
+   * @throws where Redis does not answer
+   */
+  async find(told: RetellCall, connected: boolean): Promise<FoundCall | undefined> {
+    return (await this.#byRetellsId(told.call_id)) ?? (await this.#byOurs(told, connected));
+  }
+
+  async #byRetellsId(retellCallId: string): Promise<FoundCall | undefined> {
+    const id = await this.#store.idOfRetellCallId(retellCallId);
+    const call = id === undefined ? undefined : await this.#store.get(id);
+    return call && { call, how: 'retell_call_id' };
+  }
+
+  async #byOurs(told: RetellCall, connected: boolean): Promise<FoundCall | undefined> {
+    const ref = callRefOf(told);
+    const call = ref === undefined ? undefined : await this.#waitFor(ref);
+    if (call === undefined || !fits(call, told, connected)) return undefined;
+    return { call, how: 'call_ref' };
+  }
+
+  async #waitFor(id: string): Promise<Call | undefined> {
+    const pauses = this.#waiting < MAX_WAITING ? PAUSES_MS : [0];
+    this.#waiting += 1;
+    try {
+      for (const pauseMs of pauses) {
+        await delay(pauseMs);
+        const call = await this.#store.get(id);
+        if (call !== undefined) return call;
+      }
+      return undefined;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+}
+
+/**
+ * Whether our call can be the one that Retell tells of. Anybody can dial Retell with a header like ours, and a call
+ * that one gateway of Retell's did not take was offered to another: the numbers have to be right, it must not be
+ * known by another id, and one that is up here was connected there.
+ */
+function fits(call: Call, { call_id, from_number, to_number }: RetellCall, connected: boolean): boolean {
+  if (call.retell_call_id !== undefined && call.retell_call_id !== call_id) return false;
+  if (!connected && stateOf(call) !== 'ended') return false;
+  const ours = call.direction === 'inbound' ? to_number : from_number;
+  return call.number !== undefined && call.number === ours;
+}
