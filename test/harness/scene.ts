@@ -1,3 +1,4 @@
+import type { Test } from 'tap';
 import { eventually } from './await.js';
 import type { Credentials } from './sip-digest.js';
 import { type IncomingCall, type OutgoingCall, SipPeer } from './sip-peer.js';
@@ -117,4 +118,18 @@ export async function noDialogLeft({ rpc }: Stack): Promise<void> {
     const statistics = (await rpc.call('stats.fetch', ['dialog:'])) as Record<string, string>;
     return statistics['dialog.active_dialogs'] === '0' && statistics['dialog.early_dialogs'] === '0';
   });
+}
+
+/** No dialog, no transaction but of probes, no open record: whatever was left hanging would show here. */
+export async function nothingLeft(t: Test, { stack }: Scene): Promise<void> {
+  await noDialogLeft(stack);
+  await eventually(
+    'no transaction left in Kamailio',
+    async () => {
+      const cells = (await stack.rpc.call('tm.list', [])) as { method: string }[] | Record<string, never>;
+      return !Array.isArray(cells) || cells.every(({ method }) => method === 'OPTIONS');
+    },
+    30_000,
+  );
+  t.equal(await stack.redis.zcard('calls:open'), 0, 'no record is open');
 }

@@ -1,7 +1,6 @@
 import t, { type Test } from 'tap';
-import { eventually } from '../harness/await.js';
 import { oneCarrier } from '../harness/outbound.js';
-import { noDialogLeft, recordOf, type Scene } from '../harness/scene.js';
+import { nothingLeft, recordOf } from '../harness/scene.js';
 import {
   answerByesWith,
   type ByeAnswer,
@@ -19,20 +18,6 @@ async function startStage(t: Test): Promise<Stage> {
   t.jobs = 20;
   const calls = { hangup_timeout_ms: TIMEOUT_MS, ring_timeout_s: 10 };
   return new Stage(await oneCarrier(t, { config: { calls } }));
-}
-
-/** No dialog, no transaction but of probes, no open record: whatever was left hanging would show here. */
-async function nothingLeft(t: Test, { stack }: Scene): Promise<void> {
-  await noDialogLeft(stack);
-  await eventually(
-    'no transaction left in Kamailio',
-    async () => {
-      const cells = (await stack.rpc.call('tm.list', [])) as { method: string }[] | Record<string, never>;
-      return !Array.isArray(cells) || cells.every(({ method }) => method === 'OPTIONS');
-    },
-    30_000,
-  );
-  t.equal(await stack.redis.zcard('calls:open'), 0, 'no record is open');
 }
 
 async function hangup({ scene }: Stage, { id }: StagedCall, reason = 'test') {
