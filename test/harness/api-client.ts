@@ -19,15 +19,22 @@ export class ApiClient {
     return this.#send('GET', path, undefined, token);
   }
 
-  post(path: string, body?: unknown, token = 'all'): Promise<ApiReply> {
-    return this.#send('POST', path, body, token);
+  post(path: string, body?: unknown, token = 'all', headers: Record<string, string> = {}): Promise<ApiReply> {
+    return this.#send('POST', path, body, token, headers);
   }
 
-  async #send(method: 'GET' | 'POST', path: string, body: unknown, token: string): Promise<ApiReply> {
+  async #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body: unknown,
+    token: string,
+    headers: Record<string, string> = {},
+  ): Promise<ApiReply> {
     const secret = this.tokens[token];
     const reply = await request(this.url + path, {
       method,
       headers: {
+        ...headers,
         ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },

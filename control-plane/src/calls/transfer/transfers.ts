@@ -175,11 +175,12 @@ export class Transfers {
     const { requested_at, timeout_s } = transfer;
     const deadlineMs = requested_at + timeout_s * 1000;
     if (deadlineMs > Date.now()) return;
-    return this.#end(callId, transfer, {
-      outcome: 'timed_out',
-      reason: `the carrier told of no outcome in ${timeout_s} s`,
-      at: deadlineMs,
-    });
+    // A control plane that was killed just then may not have sent it.
+    const left = call.timeline.some(
+      ({ type, transfer: id }) => id === transferId && type.startsWith('refer_'),
+    );
+    const reason = left ? `the carrier told of no outcome in ${timeout_s} s` : 'no REFER was seen leaving';
+    return this.#end(callId, transfer, { outcome: 'timed_out', reason, at: deadlineMs });
   }
 
   /** A record that does not say more than it does because the node is down will not say more. */

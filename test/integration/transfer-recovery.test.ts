@@ -1,0 +1,109 @@
+import t from 'tap';
+import { eventually } from '../harness/await.js';
+import { oneCarrier } from '../harness/outbound.js';
+import { nothingLeft } from '../harness/scene.js';
+import { received, Stage } from '../harness/staged-calls.js';
+import { notify, sidesOf, TARGET } from '../harness/transfers.js';
+
+/** How a carrier plays its part, and what the transfer then comes to. */
+const SCRIPTS = ['succeeded', 'failed', 'timed_out', 'rejected'] as const;
+const CALLS = 100;
+
+for (const { name, kills } of [
+  { name: '100 transfers at once', kills: 0 },
+  { name: '100 transfers at once while the control plane is killed twice', kills: 2 },
+]) {
+  t.test(`${name} each end once, as the wire says`, async (t) => {
+    const stage = new Stage(
+      await oneCarrier(t, {
+        controlPlane: 'process',
+        first: { transfer: { timeout_s: 8 } },
+        config: { transfers: { per_minute: 10_000 } },
+      }),
+    );
+    const { stack, carrier: peer, retell: retellPeer } = stage.scene;
+    const controlPlane = stack.parts.controlPlane;
+    const calls = await Promise.all(
+      Array.from({ length: CALLS }, async (_, i) => {
+        const direction = i % 2 === 0 ? 'inbound' : 'outbound';
+        const call = await stage.answered(direction);
+        const script = SCRIPTS[Math.floor(i / 2) % SCRIPTS.length] as (typeof SCRIPTS)[number];
+        return { call, script, ...sidesOf(call, direction) };
+      }),
+    );
+    let refers = 0;
+    let goOn: () => void = () => {};
+    const half = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    for (const { carrier, script } of calls) {
+      carrier.on('REFER', (refer) => {
+        refers += 1;
+        if (refers === CALLS / 2) goOn();
+        if (script === 'rejected') return refer.reply(603);
+        refer.reply(202);
+        void (async () => {
+          for (const status of [100, 180]) await notify(carrier, status);
+          if (script !== 'timed_out') await notify(carrier, script === 'succeeded' ? 200 : 486);
+        })();
+      });
+    }
+    const posts = calls.map(async ({ call }) => {
+      const post = () => stack.api.post(`/v1/calls/${call.id}/transfers`, { to: TARGET });
+      // What a client does whose connection broke: it looks whether there is a transfer, and asks again where there is none.
+      await eventually(
+        'a transfer of the call',
+        async () => {
+          const reply = await post().catch(() => undefined);
+          return reply !== undefined && [202, 409].includes(reply.status);
+        },
+        30_000,
+      );
+    });
+    for (let kill = 0; kill < kills; kill += 1) {
+      if (kill === 0) await half;
+      await controlPlane?.kill();
+      await controlPlane?.start();
+    }
+    await Promise.all(posts);
+    const states = await Promise.all(
+      calls.map(({ call }) =>
+        eventually(
+          `the end of the transfer of ${call.id}`,
+          async () => {
+            const { body } = await stack.api.get(`/v1/calls/${call.id}`);
+            const open = body.transfers?.filter(
+              ({ ended_at }: { ended_at: string | null }) => ended_at === null,
+            );
+            return open?.length === 0 && body.transfers.length > 0 ? body : undefined;
+          },
+          60_000,
+        ),
+      ),
+    );
+    for (const [i, record] of states.entries()) {
+      const { call, script } = calls[i] as (typeof calls)[number];
+      const sent = received(peer, 'REFER', call.caller);
+      // A REFER that was never sent, because its control plane was killed just then, has timed out.
+      const expected = record.transfers.map((_: unknown, n: number) =>
+        n < record.transfers.length - sent ? 'timed_out' : script,
+      );
+      t.same(
+        record.transfers.map(({ state }: { state: string }) => state),
+        expected,
+        `call ${i}, ${script}`,
+      );
+      const ends = record.timeline.filter(({ type }: { type: string }) => type === 'transfer_ended');
+      t.equal(ends.length, record.transfers.length, 'each has one end');
+      t.equal(received(retellPeer, 'NOTIFY', call.caller), 0);
+    }
+    await Promise.all(
+      calls.map(async ({ carrier, retell }, i) => {
+        if (states[i].transfers.at(-1).state !== 'succeeded') await retell.bye();
+        await Promise.all([carrier.ended, retell.ended]);
+      }),
+    );
+    await eventually('no open record', async () => (await stack.redis.zcard('calls:open')) === 0);
+    await nothingLeft(t, stage.scene);
+  });
+}
