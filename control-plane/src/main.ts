@@ -11,6 +11,7 @@ import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
+import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
 import { createReconciler } from './composition/reconciler.js';
@@ -101,9 +102,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
-    const handler = new EventHandler(store, metrics, async (changes) =>
-      due.apply(dueAfter(changes, active.current)),
-    );
+    const secondCalls = new SecondCalls(store);
+    const handler = new EventHandler(store, metrics, async (changes) => {
+      await due.apply(dueAfter(changes, active.current));
+      await secondCalls.tie(changes);
+    });
     const reader = new EventReader({
       redis: streams,
       nodes: [...nodes.keys()],
