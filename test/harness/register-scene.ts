@@ -33,6 +33,8 @@ export interface RegisterSceneOptions extends Pick<StackOptions, 'controlPlane' 
   simulator?: SimulatorOptions;
   /** Keys of the configuration's section about calls. */
   calls?: Record<string, unknown>;
+  /** The carriers, where they are more than one that only calls. */
+  carriers?: (carrier: SipPeer) => Record<string, unknown>[];
 }
 
 /** Starts the peers and a stack with two numbers, {@link NUMBER} with a fallback and one without. */
@@ -59,6 +61,7 @@ export async function startRegisterScene(
     config: {
       retell: { api_key: API_KEY, base_url: simulator.http.url, ...options.retell },
       ...(options.calls && { calls: options.calls }),
+      ...(options.carriers && { carriers: options.carriers(carrier) }),
       numbers: [
         { number: NUMBER, method, ...agent, fallback: fallbackUri, ...options.number },
         { number: WITHOUT_FALLBACK, method, ...agent },
