@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
@@ -82,7 +83,7 @@ async function scene(t: TestLike) {
     return call;
   };
   const from = async (id: string) => (await get(id)).transferred_from;
-  return { store, handle, get, from };
+  return { redis, store, handle, get, from };
 }
 
 t.test('the header comes before every other evidence', async (t) => {
@@ -215,4 +216,12 @@ t.test('a call that is transferred more than once lists its second calls in orde
     { call_id: 's1', by: 'header' },
     { call_id: 's2', by: 'header' },
   ]);
+});
+
+t.test("an error of Redis does not carry Retell's id into the log", async (t) => {
+  const { redis, handle } = await scene(t);
+  await redis.hset('retell-call:call_secret', 'of', 'another type');
+  const error = await handle(second('s1', { transferred_from: 'call_secret' })).catch((error) => error);
+  t.type(error, Error);
+  t.notMatch(inspect(error, { depth: null }), 'call_secret');
 });

@@ -57,9 +57,19 @@ export class SecondCalls {
 
   async #byHeader({ id, transferred_from: name }: InviteEvent, atMs: number): Promise<Tie | undefined> {
     if (name === undefined || !NAME.test(name)) return undefined;
-    const firstId = (await this.#store.idOfRetellCallId(name)) ?? name;
-    const first = firstId === id ? undefined : await this.#store.get(firstId);
-    return first === undefined || endedBefore(first, atMs) ? undefined : { call_id: first.id, by: 'header' };
+    const first = await this.#named(name);
+    if (first === undefined || first.id === id || endedBefore(first, atMs)) return undefined;
+    return { call_id: first.id, by: 'header' };
+  }
+
+  /** Errors of Redis carry the command, and with it Retell's id: only their message is passed on. */
+  async #named(name: string): Promise<Call | undefined> {
+    try {
+      return await this.#store.get((await this.#store.idOfRetellCallId(name)) ?? name);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(`the call that a header names was not looked up: ${message}`);
+    }
   }
 
   /** The node knows one call of this caller's; who is in two calls may be transferred out of either. */
