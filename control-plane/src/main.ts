@@ -11,6 +11,7 @@ import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
+import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
@@ -107,9 +108,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
     const tracker = new TransferTracker(store, metrics);
-    const handler = new EventHandler(store, metrics, async (changes) =>
-      due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]),
-    );
+    const secondCalls = new SecondCalls(store);
+    const handler = new EventHandler(store, metrics, async (changes) => {
+      await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
+      await secondCalls.tie(changes);
+    });
     const reader = new EventReader({
       redis: streams,
       nodes: [...nodes.keys()],

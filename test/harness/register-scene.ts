@@ -35,6 +35,8 @@ export interface RegisterSceneOptions extends Pick<StackOptions, 'controlPlane' 
   calls?: Record<string, unknown>;
   /** The configuration's section about transfers. */
   transfers?: Record<string, unknown>;
+  /** The carriers, where they are more than one that only calls. */
+  carriers?: (carrier: SipPeer) => Record<string, unknown>[];
 }
 
 /** Starts the peers and a stack with two numbers, {@link NUMBER} with a fallback and one without. */
@@ -62,6 +64,7 @@ export async function startRegisterScene(
       retell: { api_key: API_KEY, base_url: simulator.http.url, ...options.retell },
       ...(options.calls && { calls: options.calls }),
       ...(options.transfers && { transfers: options.transfers }),
+      ...(options.carriers && { carriers: options.carriers(carrier) }),
       numbers: [
         { number: NUMBER, method, ...agent, fallback: fallbackUri, ...options.number },
         { number: WITHOUT_FALLBACK, method, ...agent },

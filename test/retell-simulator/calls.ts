@@ -51,6 +51,8 @@ export interface CallEntry {
   readonly registered: boolean;
   /** The leg, once there is one, until the call is over. */
   sip: IncomingCall | OutgoingCall | undefined;
+  /** Transferred by a second call, which is up as long as this one. */
+  bridged: boolean;
 }
 
 export type Notify = (entry: CallEntry, event: string, more?: Record<string, unknown>) => void;
@@ -130,6 +132,7 @@ export class Calls {
       webhook,
       registered,
       sip: undefined,
+      bridged: false,
     };
     this.#calls.set(entry.call.call_id, entry);
     return entry;
@@ -156,11 +159,12 @@ export class Calls {
     const { call } = entry;
     if (OVER.has(call.call_status) || !this.#knows(entry)) return;
     call.call_status = NOT_CONNECTED.has(reason) ? 'not_connected' : BROKEN.test(reason) ? 'error' : 'ended';
-    call.disconnection_reason = reason;
+    call.disconnection_reason = entry.bridged ? 'call_transfer' : reason;
     if (call.start_timestamp !== undefined) describeConversation(call, call.start_timestamp);
     entry.sip = undefined;
     this.#waiting.delete(call.call_id);
     this.#remember(call.call_id);
+    if (entry.bridged) this.#options.notify(entry, 'transfer_ended');
     this.#options.notify(entry, 'call_ended');
     call.call_analysis = {
       call_summary: 'A simulated call.',

@@ -152,15 +152,23 @@ export async function controlApi(root: FastifyInstance, { simulator }: { simulat
         params: CallId,
         body: Type.Object({
           to: Type.String(),
+          mode: Type.Optional(Type.Union([Type.Literal('sip_refer'), Type.Literal('sip_invite')])),
+          show_transferee_as_caller: Type.Optional(Type.Boolean()),
           headers: Type.Optional(Strings),
           timeout_ms: Type.Optional(Millis),
         }),
       },
     },
     async (request) => {
-      const { to, headers = {}, timeout_ms = 30_000 } = request.body;
+      const { to, mode, show_transferee_as_caller: showTransfereeAsCaller = false } = request.body;
+      const { timeout_ms = 30_000 } = request.body;
+      const headers = Object.entries(request.body.headers ?? {});
       const entry = entryOf(request.params.call_id);
-      return { status: await simulator.transfer(entry, to, Object.entries(headers), timeout_ms) };
+      const transferred =
+        mode === 'sip_invite'
+          ? simulator.transferByInvite(entry, to, { showTransfereeAsCaller, headers, ringMs: timeout_ms })
+          : simulator.transfer(entry, to, headers, timeout_ms);
+      return { status: await transferred };
     },
   );
   app.post(

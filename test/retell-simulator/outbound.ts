@@ -25,34 +25,40 @@ export async function dial(
   custom: Record<string, string>,
 ): Promise<OutgoingCall | undefined> {
   const { options, calls } = dialler;
-  const termination = parseTermination(terminationUri);
-  const peer = dialler.peers[termination.transport];
-  if (!peer) {
+  const { to_number: to, from_number: from } = entry.call;
+  const call = placeInvite(dialler, { to, from }, terminationUri, custom);
+  if (!call) {
     calls.ended(entry, 'dial_failed');
     return undefined;
   }
-  const { to_number, from_number } = entry.call;
-  const { written, port, transport } = termination;
-  const requestUri = `sip:${to_number}@${written}:${port};transport=${transport}`;
-  const headers: Header[] = Object.entries(custom);
-  const invite = {
-    to: `sip:${to_number}@${written}`,
-    from: peer.uri(from_number),
-    requestUri,
-    via: termination,
-    headers,
-    ...(options.digest ? { digest: options.digest } : {}),
-  };
-  const ringMs = options.ringDurationMs ?? 30_000;
-  const call = peer.invite(invite);
   entry.sip = call;
-  const final = await ringOut(call, ringMs);
+  const final = await ringOut(call, options.ringDurationMs ?? 30_000);
   if (!final || final.status >= 300) {
     calls.ended(entry, reasonFor(final?.status ?? 408));
     return undefined;
   }
   await call.answered();
   return call;
+}
+
+/** Sends an INVITE between these numbers; undefined where there is no socket of the termination URI's transport. */
+export function placeInvite(
+  { peers, options }: Dialler,
+  { to, from }: { to: string; from: string },
+  terminationUri: string,
+  custom: Record<string, string>,
+): OutgoingCall | undefined {
+  const termination = parseTermination(terminationUri);
+  const { written, port, transport } = termination;
+  const headers: Header[] = Object.entries(custom);
+  return peers[transport]?.invite({
+    to: `sip:${to}@${written}`,
+    from: peers[transport].uri(from),
+    requestUri: `sip:${to}@${written}:${port};transport=${transport}`,
+    via: termination,
+    headers,
+    ...(options.digest ? { digest: options.digest } : {}),
+  });
 }
 
 /** @throws SipParseError if the termination URI is no URI, `host:port` or host. */
@@ -73,7 +79,7 @@ interface Termination {
 }
 
 /** The final response, if there is one; a call that is not answered in time is cancelled. */
-async function ringOut(call: OutgoingCall, ringMs: number): Promise<SipMessage | undefined> {
+export async function ringOut(call: OutgoingCall, ringMs: number): Promise<SipMessage | undefined> {
   const limit = later(ringMs, () => {
     // Without any response there is nothing to cancel, and the request times out by itself.
     call.cancel().catch(() => undefined);

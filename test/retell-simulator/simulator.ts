@@ -18,6 +18,7 @@ import { type CallEntry, Calls } from './calls.js';
 import { controlApi } from './control-api.js';
 import { parseTermination } from './outbound.js';
 import { restApi } from './rest-api.js';
+import { filledIn } from './second-call.js';
 import { SipSide } from './sip-side.js';
 import { WebhookSender } from './webhooks.js';
 
@@ -32,6 +33,16 @@ export interface LoggedRequest {
   readonly url: string;
   readonly body: unknown;
   readonly status: number;
+}
+
+/** How a second call of a transfer is placed. */
+export interface InviteTransfer {
+  /** From and P-Asserted-Identity are the user's number. Default: false. */
+  readonly showTransfereeAsCaller?: boolean;
+  /** The tool's custom SIP headers; `{{call_id}}` in a value is filled in. */
+  readonly headers?: readonly Header[];
+  /** Default: 30000 ms. */
+  readonly ringMs?: number;
 }
 
 const MAX_REMEMBERED = 20_000;
@@ -192,24 +203,46 @@ export class RetellSimulator {
     this.#sip.hangUp(entry, reason);
   }
 
-  /**
-   * The agent transfers its call with REFER; resolves with the outcome's SIP status. transfer_started and then
-   * transfer_bridged or transfer_cancelled go out to those who asked for these events (retell.md 5.2).
-   */
+  /** The agent transfers its call with REFER; resolves with the outcome's SIP status. */
   async transfer(entry: CallEntry, to: string, headers: readonly Header[] = [], timeoutMs = 30_000) {
-    const details = {
-      transfer_destination: { number: to },
-      transfer_option: { type: 'cold_transfer', coldTransferMode: 'sip_refer' },
-    };
-    this.#notify(entry, 'transfer_started', details);
-    const status = await this.#sip.transfer(entry, to, headers, timeoutMs);
-    const bridged = status >= 200 && status < 300;
-    this.#notify(entry, bridged ? 'transfer_bridged' : 'transfer_cancelled', details);
-    if (bridged) {
+    const status = await this.#transfer(entry, to, { coldTransferMode: 'sip_refer' }, () =>
+      this.#sip.transfer(entry, to, filledIn(headers, entry), timeoutMs),
+    );
+    if (isSuccess(status)) {
       entry.call.transfer_destination = to;
       this.hangUp(entry, 'call_transfer');
       this.#notify(entry, 'transfer_ended');
     }
+    return status;
+  }
+
+  /**
+   * The agent transfers its call by a second call to the termination URI, from the agent's number or from the
+   * user's; resolves with the final status of its INVITE.
+   */
+  async transferByInvite(entry: CallEntry, to: string, options: InviteTransfer = {}) {
+    const { showTransfereeAsCaller = false, headers = [], ringMs = 30_000 } = options;
+    const { direction, from_number, to_number } = entry.call;
+    const from = (direction === 'inbound') === showTransfereeAsCaller ? from_number : to_number;
+    const identity: Header = ['P-Asserted-Identity', `<${this.#sip.udp.uri(from)}>`];
+    const second = { to, from, headers: Object.fromEntries([identity, ...filledIn(headers, entry)]), ringMs };
+    return this.#transfer(entry, to, { coldTransferMode: 'sip_invite', showTransfereeAsCaller }, () =>
+      this.#sip.transferByInvite(entry, this.terminationUri, second),
+    );
+  }
+
+  /**
+   * transfer_started and then transfer_bridged or transfer_cancelled go out to those who asked for these events
+   * (retell.md 5.2).
+   */
+  async #transfer(entry: CallEntry, to: string, option: object, run: () => Promise<number>) {
+    const details = {
+      transfer_destination: { number: to },
+      transfer_option: { type: 'cold_transfer', ...option },
+    };
+    this.#notify(entry, 'transfer_started', details);
+    const status = await run();
+    this.#notify(entry, isSuccess(status) ? 'transfer_bridged' : 'transfer_cancelled', details);
     return status;
   }
 
@@ -256,4 +289,8 @@ export class RetellSimulator {
       },
     );
   }
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }

@@ -3,7 +3,8 @@ import { later } from '../harness/sip-transaction.js';
 import { parseNameAddr, parseUri } from '../harness/sip-values.js';
 import { customSipHeaders, type NumberBehaviour, type Numbers, type SimulatorOptions } from './behaviour.js';
 import type { CallEntry, Calls } from './calls.js';
-import { dial } from './outbound.js';
+import { type Dialler, dial } from './outbound.js';
+import { placeSecondCall, type SecondCall } from './second-call.js';
 import type { WebhookSender } from './webhooks.js';
 
 const PORT_ATTEMPTS = 20;
@@ -70,11 +71,9 @@ export class SipSide {
 
   /** Sends the INVITE of an outbound call to the termination URI. */
   dial(entry: CallEntry, terminationUri: string, headers: Record<string, string>): void {
-    const { options, numbers, calls } = this.#parts;
+    const { numbers, calls } = this.#parts;
     const behaviour = numbers.find(entry.call.to_number);
-    const { udp, tcp, tls } = this;
-    const dialler = { peers: { udp, tcp, ...(tls ? { tls } : {}) }, options, calls };
-    void dial(dialler, entry, terminationUri, headers).then((call) => {
+    void dial(this.#dialler, entry, terminationUri, headers).then((call) => {
       if (!call) return;
       if (entry.call.call_status !== 'registered') {
         // It was ended while the answer was on its way.
@@ -124,6 +123,18 @@ export class SipSide {
     });
     const answer = await call.request('REFER', { headers: [['Refer-To', to], ...headers] });
     return answer.status >= 300 ? answer.status : outcome;
+  }
+
+  /** Transfers a call by a second one; resolves with the final status of its INVITE. */
+  transferByInvite(entry: CallEntry, terminationUri: string, wanted: SecondCall): Promise<number> {
+    const hangUp = () => this.hangUp(entry, 'call_transfer');
+    return placeSecondCall(this.#dialler, entry, { ...wanted, terminationUri, hangUp });
+  }
+
+  get #dialler(): Dialler {
+    const { udp, tcp, tls } = this;
+    const { options, calls } = this.#parts;
+    return { peers: { udp, tcp, ...(tls ? { tls } : {}) }, options, calls };
   }
 
   #receive(call: IncomingCall): void {

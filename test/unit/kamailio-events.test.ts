@@ -87,6 +87,29 @@ t.test('what strangers write arrives as they wrote it', (t) => {
   t.end();
 });
 
+t.test('a call of Retell names the call that it continues, or does not', (t) => {
+  const invite = {
+    type: 'invite',
+    at: '1.000000',
+    id: 'id2',
+    direction: 'outbound',
+    carrier: 'retell',
+    source: '203.0.113.5:5060',
+    sip_call_id: b64('a@example.com'),
+    from_tag: b64('a'),
+    from: b64('+14155550123'),
+    to: b64('+14155550177'),
+    number: '+14155550100',
+  };
+  const read = (more: object) => parseEvents(JSON.stringify([{ ...invite, ...more }]));
+  t.match(read({ transferred_from: b64('call_1'), caller_call: 'id1' }), [
+    { transferred_from: 'call_1', caller_call: 'id1' },
+  ]);
+  for (const nothing of [{ transferred_from: '', caller_call: '' }, { caller_call: '<null>' }, {}])
+    t.match(read(nothing), [{ transferred_from: undefined, caller_call: undefined }]);
+  t.end();
+});
+
 t.test("Kamailio's <null> is nothing", (t) => {
   const failed = { type: 'failed', at: '1.000000', id: 'id1', code: '<null>', by: '<null>' };
   t.same(parseEvents(JSON.stringify([failed])), [

@@ -122,6 +122,7 @@ t.test(
             digest: { username: 'us', password: 'a:b\\c' },
             register: { registrar: 'sip:198.51.100.10;transport=tcp' },
             number_format: 'digits',
+            caller_id: { override: 'kept' },
             limits: { concurrent_calls: 5 },
             max_duration_s: 1200,
           },
@@ -132,8 +133,9 @@ t.test(
     const rows = (name: string) => (files.get(name) ?? '').trim().split('\n').slice(1);
     t.same(rows('carriers'), [
       '1:acme\\:\\:number_format:0:0:digits:0',
-      '2:acme\\:\\:username:0:0:us:0',
-      '3:acme\\:\\:password:0:0:a\\:b\\\\c:0',
+      '2:acme\\:\\:override:0:0:kept:0',
+      '3:acme\\:\\:username:0:0:us:0',
+      '4:acme\\:\\:password:0:0:a\\:b\\\\c:0',
     ]);
     t.same(rows('limits'), [
       '1:concurrent\\:\\:all:0:1:50:0',

@@ -33,6 +33,15 @@ export interface Refusal {
   acked_at?: number;
 }
 
+/** What told that one call continues another: a header, whose number it shows, or that it comes from the same number. */
+export type TieEvidence = 'header' | 'caller' | 'numbers';
+
+/** The other call of a transfer by a second call. */
+export interface Tie {
+  call_id: string;
+  by: TieEvidence;
+}
+
 /** How a request within the call's dialog is addressed: both legs, as of the answer. */
 export type DialogIdentity = Pick<
   AnsweredEvent,
@@ -77,6 +86,10 @@ export interface Call {
   hangup_ended_by: EndedBy | undefined;
   /** the oldest first */
   readonly transfers: Transfer[];
+  /** the call that Retell transferred with this one */
+  transferred_from: Tie | undefined;
+  /** the calls that Retell placed to transfer this one */
+  readonly transferred_to: Tie[];
   readonly timeline: TimelineEntry[];
 }
 

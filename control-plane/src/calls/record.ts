@@ -1,5 +1,5 @@
 import type { ByeEvent, CallEvent, ReferReceivedEvent, TransferEvent } from '../kamailio/events.js';
-import { type Call, type EndedBy, type Leg, legOfTag, type TimelineEntry } from './call.js';
+import { type Call, type EndedBy, type Leg, legOfTag, type Tie, type TimelineEntry } from './call.js';
 import { type Transfer, transferFields, transfersOf } from './transfer/transfer.js';
 
 /**
@@ -11,6 +11,7 @@ export type RecordFields = Record<string, string>;
 
 const TIMELINE_PREFIX = 't:';
 const ONCE_PREFIX = 'once:';
+const TRANSFERRED_TO_PREFIX = 'transferred_to:';
 
 /** The fields that a call's event adds to its record. */
 export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
@@ -36,7 +37,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         status: event.code,
       });
     case 'fallback':
-      return timeline(event, { gateway: event.gateway, reason: event.reason });
+      return { fell_back: '1', ...timeline(event, { gateway: event.gateway, reason: event.reason }) };
     case 'limited':
       return timeline(event, given({ limit: event.limit, carrier: event.carrier }));
     case 'header_dropped':
@@ -161,6 +162,24 @@ export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
 }
 
 /**
+ * The fields that tie Retell's second call of a transfer to its first, in the records of both.
+ *
+ * @param at time of the second call's INVITE, in microseconds since 1970
+ */
+export function fieldsOfTie(second: string, { call_id, by }: Tie, at: number) {
+  return {
+    first: {
+      [`${TRANSFERRED_TO_PREFIX}${second}`]: JSON.stringify({ by, at }),
+      ...timeline({ at, type: 'transferred_to' }, { call_id: second, by }),
+    },
+    second: {
+      transferred_from: JSON.stringify({ call_id, by }),
+      ...timeline({ at, type: 'transferred_from' }, { call_id, by }),
+    },
+  };
+}
+
+/**
  * One entry of the timeline as a field of the record. `at` is in microseconds since 1970: only both legs can tell the
  * same of one moment.
  */
@@ -223,6 +242,10 @@ export function callOfRecord(id: string, record: RecordFields): Call {
       transfers ??= transfersOf(record);
       return transfers;
     },
+    transferred_from: record.transferred_from === undefined ? undefined : JSON.parse(record.transferred_from),
+    get transferred_to() {
+      return transferredTo(record);
+    },
     // Most readers do without it, and it is most of the record.
     get timeline() {
       entries ??= timelineOf(record);
@@ -256,6 +279,14 @@ function transferEntries(transfer: Transfer): TimelineEntry[] {
     ...(end === undefined ? [] : [{ type: 'transfer_ended', transfer: id, ...end }]),
     ...(told === undefined ? [] : [{ type: 'transfer_notice', transfer: id, ...told }]),
   ];
+}
+
+function transferredTo(record: RecordFields): Tie[] {
+  return Object.entries(record)
+    .filter(([field]) => field.startsWith(TRANSFERRED_TO_PREFIX))
+    .map(([field, value]) => ({ call_id: field.slice(TRANSFERRED_TO_PREFIX.length), ...JSON.parse(value) }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ call_id, by }) => ({ call_id, by }));
 }
 
 function bye(record: RecordFields, leg: Leg): Call['bye'][Leg] {

@@ -1,43 +1,7 @@
 import type { Redis, Result } from 'ioredis';
 import { type Call, type CallState, stateOf } from './call.js';
+import { INBOUND, MERGE } from './merge-script.js';
 import { callOfRecord, type RecordFields } from './record.js';
-
-/**
- * Adds fields to a call's record, each only where it is not there yet, and keeps the indices right: they change with
- * the record's first fields, its names and its end.
- *
- * KEYS: record, all calls (by creation), open calls (by creation)
- * ARGV: id, retention in seconds, time in ms for the index, then field, value, ...
- * Returns the fields that were new.
- */
-const MERGE = `
-local fresh = {}
-for i = 4, #ARGV, 2 do
-  if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then fresh[#fresh + 1] = ARGV[i] end
-end
-if #fresh == 0 then return fresh end
-local indexed = redis.call('HLEN', KEYS[1]) == #fresh
-for _, field in ipairs(fresh) do
-  if field == 'sip_call_id' or field == 'retell_call_id' or field == 'ended_at' then indexed = true end
-end
-if indexed then
-  redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
-  local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
-  local keys = {}
-  if names[1] then keys[1] = 'call-id:' .. names[1] end
-  if names[2] then keys[#keys + 1] = 'retell-call:' .. names[2] end
-  if names[3] then
-    redis.call('ZREM', KEYS[3], ARGV[1])
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-    for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
-  else
-    redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
-    for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
-  end
-end
-redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
-return fresh
-`;
 
 const ALL = 'calls:all';
 /** Redis' index of the calls that have not ended, by their creation. */
@@ -192,6 +156,19 @@ export class CallStore {
       });
     }
     return calls;
+  }
+
+  /**
+   * The inbound calls to our number that Retell had at a time about now.
+   *
+   * @param atMs ms since 1970
+   * @returns undefined where there are more than `limit`
+   */
+  async inboundUpAt(number: string, atMs: number, limit: number): Promise<Call[] | undefined> {
+    const ids = await this.#redis.zrangebyscore(`${INBOUND}${number}`, atMs, '+inf', 'LIMIT', 0, limit + 1);
+    if (ids.length > limit) return undefined;
+    const calls = await this.getAll(ids);
+    return calls.filter((call): call is Call => call !== undefined && (call.answered_at ?? 0) <= atMs);
   }
 
   /**

@@ -28,6 +28,8 @@ export function callView(call: Call) {
     retell_disconnection_reason: call.retell_disconnection_reason ?? null,
     retell_stopped_at: isoOrNull(call.retell_stopped_at),
     transfers: call.transfers.map(transferView),
+    transferred_from: call.transferred_from ?? null,
+    transferred_to: call.transferred_to,
     timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
   };
 }

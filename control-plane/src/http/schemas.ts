@@ -5,6 +5,14 @@ const Time = (description: string) =>
   Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
     description: `${description}, ISO 8601 UTC with milliseconds`,
   });
+const Tie = (call: string) =>
+  Type.Object({
+    call_id: Type.String({ description: `Our id of ${call}` }),
+    by: Type.Enum(['header', 'caller', 'numbers'], {
+      description:
+        "header: X-Transferred-From named it; caller: From is the caller's number; numbers: it was the only call of the same number",
+    }),
+  });
 const Text = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
 
 export const CallStateSchema = Type.Enum(['routing', 'ringing', 'answered', 'ended'], {
@@ -55,6 +63,12 @@ export const CallSchema = Type.Object(
     retell_stopped_at: Time('When it was stopped at Retell, where it went on after its end here'),
     transfers: Type.Array(TransferSchema, {
       description: 'Transfers of this call by REFER, the oldest first',
+    }),
+    transferred_from: Type.Union([Tie('the first call'), Type.Null()], {
+      description: 'The call that Retell transferred with this one, its second call',
+    }),
+    transferred_to: Type.Array(Tie('the second call'), {
+      description: "Retell's second calls that this one was transferred with, in order",
     }),
     timeline: Type.Array(
       Type.Object(

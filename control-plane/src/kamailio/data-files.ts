@@ -122,6 +122,7 @@ function carriers(config: Config): Rows {
       from_host: caller_id.host,
       p_asserted_identity:
         caller_id.p_asserted_identity === 'kept' ? undefined : caller_id.p_asserted_identity,
+      override: caller_id.override === 'dropped' ? undefined : caller_id.override,
       x_headers: x_headers === 'kept' ? undefined : x_headers,
       refer: transfer.refer === 'accepted' ? undefined : transfer.refer,
       refer_to: transfer.refer_to === 'sip' ? undefined : transfer.refer_to,

@@ -27,6 +27,10 @@ export interface InviteEvent extends CallEventBase {
   to: string;
   /** our number in the call: dialled inbound, calling outbound; undefined where it is none of ours */
   number: string | undefined;
+  /** of an outbound call, what it names the call by that it continues: Retell's id of it, a secret, or ours */
+  transferred_from?: string | undefined;
+  /** the call whose caller From is, where it is none of our numbers */
+  caller_call?: string | undefined;
 }
 
 export interface AttemptFailedEvent extends CallEventBase {

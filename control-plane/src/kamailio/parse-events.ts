@@ -38,6 +38,8 @@ function parseEvent(f: Fields): SipEvent {
         from: f.base64('from'),
         to: f.base64('to'),
         number: f.optional('number'),
+        transferred_from: f.base64('transferred_from') || undefined,
+        caller_call: f.optional('caller_call'),
       };
     case 'attempt_failed':
       return {

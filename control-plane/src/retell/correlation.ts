@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isSameParty } from '../calls/parties.js';
 import { timeline } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { InboundOutcome, InboundQuestion } from './inbound-webhook.js';
@@ -144,10 +145,4 @@ export class InboundCorrelation {
     const detail = error instanceof Error ? error.message : String(error);
     this.#o.warn({ ...(id === undefined ? {} : { call_id: id }), detail }, message);
   }
-}
-
-/** Carriers write numbers with and without +: the digits decide, and where there are none, the text. */
-function isSameParty(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((text) => text.replace(/\D/g, ''));
-  return a === '' && b === '' ? one.toLowerCase() === other.toLowerCase() : a === b;
 }
