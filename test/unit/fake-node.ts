@@ -87,6 +87,7 @@ export class FakeNode {
       'prefixes',
       'carriers',
       'retell',
+      'destinations',
       'limits',
       'tls_names',
     ]) {

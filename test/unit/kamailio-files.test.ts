@@ -140,10 +140,11 @@ t.test(
     t.same(rows('limits'), [
       '1:concurrent\\:\\:all:0:1:50:0',
       '2:duration\\:\\:all:0:1:7200:0',
-      '3:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
-      '4:duration\\:\\:carrier\\:\\:acme:0:1:1200:0',
-      '5:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
-      '6:duration\\:\\:number\\:\\:+14155550100:0:1:600:0',
+      '3:transfers:0:1:60:0',
+      '4:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
+      '5:duration\\:\\:carrier\\:\\:acme:0:1:1200:0',
+      '6:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
+      '7:duration\\:\\:number\\:\\:+14155550100:0:1:600:0',
     ]);
     t.same(rows('fallbacks'), [
       '1:+14155550100:0:0:sip\\:+14155550199@198.51.100.10:0',
@@ -154,6 +155,63 @@ t.test(
     t.end();
   },
 );
+
+t.test('where calls may be transferred to, and how a carrier wants its REFER, are tables', (t) => {
+  const files = renderDataFiles(
+    configOf({
+      numbers: [{ number: '+14155550100', transfer_allow: ['+1415', 'PBX.example.com'] }],
+      carriers: [
+        {
+          ...ACME,
+          transfer: {
+            refer: 'unsupported',
+            refer_to: 'tel',
+            host: 'trunk.example.com',
+            referred_by: 'dropped',
+            diversion: 'added',
+            p_asserted_identity: 'added',
+            headers: 'dropped',
+            timeout_s: 90,
+          },
+        },
+        { ...ACME, name: 'globex', networks: ['192.0.2.128/25'], gateways: [{ uri: 'sip:192.0.2.130' }] },
+      ],
+      transfers: { allow: ['+1', '+1900555', '+44'], deny: ['+44', '+1809'], hosts: ['PBX.example.com'] },
+    }),
+  );
+  const rows = (name: string) =>
+    (files.get(name) ?? '')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((row) => row.replace(/^\d+:/, '').replaceAll('\\:', ':'));
+  t.same(rows('carriers'), [
+    'acme::refer:0:0:unsupported:0',
+    'acme::refer_to:0:0:tel:0',
+    'acme::refer_host:0:0:trunk.example.com:0',
+    'acme::referred_by:0:0:dropped:0',
+    'acme::diversion:0:0:added:0',
+    'acme::refer_p_asserted_identity:0:0:added:0',
+    'acme::refer_headers:0:0:dropped:0',
+    'acme::refer_timeout_s:0:1:90:0',
+  ]);
+  const destinations = rows('destinations');
+  for (const row of [
+    '+1:0:0:allow:0',
+    '+1900555:0:0:allow:0',
+    '+44:0:0:deny:0',
+    '+1809:0:0:deny:0',
+    '+1900:0:0:deny:0',
+    'host::pbx.example.com:0:1:1:0',
+    'only::+14155550100:0:1:1:0',
+    'only::+14155550100::+1415:0:1:1:0',
+    'only::+14155550100::pbx.example.com:0:1:1:0',
+  ]) {
+    t.ok(destinations.includes(row), row);
+  }
+  t.notOk(destinations.includes('+44:0:0:allow:0'));
+  t.end();
+});
 
 t.test('a node file defines addresses and sizes, and holds no secret', (t) => {
   const lines = nodeFileOf({ calls: { ring_timeout_s: 30 } }, 'redis://:hunter2@192.0.2.9:6380/3');
