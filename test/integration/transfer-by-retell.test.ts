@@ -4,6 +4,7 @@ import { carrierAt } from '../harness/outbound.js';
 import { nothingLeft, recordOf, startScene } from '../harness/scene.js';
 import type { Header, IncomingRequest, SipCall, SipMessage } from '../harness/sip-peer.js';
 import { type Direction, received, Stage, type StagedCall } from '../harness/staged-calls.js';
+import { DESTINATIONS, LISTS } from '../harness/transfer-destinations.js';
 import { begin, endOf, nextRefer, notify, sidesOf, TARGET } from '../harness/transfers.js';
 
 /** A stage whose one carrier has this transfer profile and these keys. */
@@ -121,6 +122,25 @@ t.test("a destination of Retell's, in whatever form, is put into the carrier's",
           t.equal(status, 603);
           t.same(message?.getAll('refer-to'), [referTo]);
           t.match(message?.get('referred-by'), `<sip:+14155550100@${host}>`);
+        }
+      }),
+    ),
+  );
+});
+
+t.test("Kamailio lets Retell's REFER go where the control plane lets calls go", async (t) => {
+  t.jobs = 8;
+  const stage = await startStage(t, {}, {}, { ...LISTS, per_minute: 1000 });
+  const { host } = stage.scene.carrier;
+  await Promise.all(
+    DESTINATIONS.map(({ to, is, byRetell = is, as }) =>
+      t.test(to, { buffered: true }, async (t) => {
+        const { status, message } = await passed(stage, [['Refer-To', `<${to}>`]]);
+        if (byRetell === 'no') {
+          t.equal(status, 403);
+          t.equal(message, undefined);
+        } else {
+          t.equal(message?.get('refer-to'), byRetell === 'number' ? `<sip:${as}@${host}>` : `<${as}>`);
         }
       }),
     ),

@@ -142,3 +142,41 @@ t.test('what cannot be read says what is wrong with it', (t) => {
   t.ok(new EventFormatError('x') instanceof Error);
   t.end();
 });
+
+t.test('the events of a transfer', (t) => {
+  const events = parseEvents(
+    JSON.stringify(
+      [
+        { type: 'refer_sent', cseq: '2' },
+        { type: 'refer_answered', cseq: '2', code: '407', challenge: b64('Digest realm="a"') },
+        { type: 'refer_answered', cseq: '3', code: '202', challenge: '' },
+        { type: 'refer_notified', code: '', subscription: b64('active;expires=60') },
+        { type: 'refer_notified', code: '200', subscription: '' },
+        {
+          type: 'refer_received',
+          refer_to: b64('<tel:+14155550188>'),
+          destination: b64('sip:+14155550188@198.51.100.10'),
+          timeout_s: '60',
+        },
+        { type: 'refer_refused', refer_to: '', code: '405', reason: b64('why') },
+      ].map((event) => ({ at: '1795468584.568792', id: 'id1', transfer: 'x1', ...event })),
+    ),
+  );
+  const base = { at: 1_795_468_584_568_792, id: 'id1', transfer: 'x1' };
+  t.same(events, [
+    { type: 'refer_sent', ...base, cseq: 2 },
+    { type: 'refer_answered', ...base, cseq: 2, code: 407, challenge: 'Digest realm="a"' },
+    { type: 'refer_answered', ...base, cseq: 3, code: 202, challenge: undefined },
+    { type: 'refer_notified', ...base, code: undefined, subscription: 'active;expires=60' },
+    { type: 'refer_notified', ...base, code: 200, subscription: '' },
+    {
+      type: 'refer_received',
+      ...base,
+      refer_to: '<tel:+14155550188>',
+      destination: 'sip:+14155550188@198.51.100.10',
+      timeout_s: 60,
+    },
+    { type: 'refer_refused', ...base, refer_to: '', code: 405, reason: 'why' },
+  ]);
+  t.end();
+});
