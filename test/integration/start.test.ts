@@ -87,7 +87,16 @@ t.test(
     t.match(first.output(), '"outcome": "ended"');
     t.match(first.output(), 'It is ended now, ended by api.');
     t.match(first.output(), /\|-INVITE -+>\|/);
-    t.equal(first.output().match(/ BYE-\||\|-BYE /g)?.length, 2, 'one BYE to each side');
+    const [hungUp = '', transferred = ''] = first.output().split('--- A call that its agent transfers ---');
+    for (const act of [hungUp, transferred]) {
+      t.equal(act.match(/ BYE-\||\|-BYE /g)?.length, 2, 'one BYE to each side');
+    }
+    t.match(transferred, '"ok":true');
+    t.match(transferred, '"state": "succeeded"');
+    t.match(transferred, '"source": "function"');
+    t.match(transferred, 'It is ended now, ended by function.');
+    t.match(transferred, /\|<-+ REFER-\|/);
+    t.equal(transferred.match(/\|-NOTIFY -+>\|/g)?.length, 3, 'the NOTIFYs, and none to Retell');
 
     const [kamailio = 0] = processesWith(join(place.directory, 'var/kamailio/node.cfg'));
     process.kill(kamailio, 'SIGKILL');

@@ -42,7 +42,7 @@ const simulator = await RetellSimulator.start(
     host: values.host,
     sipPort: number(values['sip-port']),
     httpPort: number(values['http-port']),
-    apiKey: values['api-key'],
+    apiKey: values['api-key'] ?? process.env.RETELL_SIMULATOR_API_KEY,
     webhookKey: values['webhook-key'],
     terminationUri: values['termination-uri'],
     concurrencyLimit: number(values['concurrency-limit']),

@@ -1,37 +1,51 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { request } from 'undici';
 import { SippRun } from '../../../sipp-scenarios/sipp.js';
 import { parseSipListen } from '../config/addresses.js';
-import { loadConfig } from '../config/load.js';
-import { demoRetell } from './demo-settings.js';
+import { type CallView, DemoApi, type TransferView } from './demo-api.js';
 import { drawLadder, type LadderMessage } from './ladder.js';
-import { varDirectory } from './paths.js';
 
 /** The longest wait for anything that the demo waits for, in ms. */
 const WAIT_MS = 10_000;
 /** How long the caller and the agent are left to talk, in ms. */
 const TALK_MS = 500;
+const THIRD_PARTY = '+14155550188';
+
+/** One call of the demo, while its carrier runs. */
+interface DemoCall {
+  api: DemoApi;
+  carrier: SippRun;
+  call: CallView;
+}
 
 /**
- * `npm run demo`: places a call through the running demo, shows its record, hangs it up through the API and
- * draws what each side saw.
+ * `npm run demo`: places two calls through the running demo, shows their records, hangs one up through the API, has the
+ * other transferred by its agent, and draws what each side saw.
  *
  * @throws Error with one line where no demo runs, or where something goes otherwise than told
  */
 export async function demo({ configFile }: { configFile: string }): Promise<void> {
-  const token = await readToken();
-  const config = await loadConfig(configFile, { ...process.env, API_TOKEN: token });
-  const api = new Api(`http://${config.api.listen}`, token);
-  const number = config.numbers[0]?.number ?? '';
-  const { host, port } = parseSipListen(config.sip.listen[0] ?? '');
-  await api.get('/v1/calls?limit=1');
+  const api = await DemoApi.connect(configFile);
+  say('--- A call that is hung up through the API ---\n');
+  await withCall(api, { number: api.config.numbers[0]?.number ?? '', scenario: 'inbound-until-bye' }, hangUp);
+  say('\n--- A call that its agent transfers ---\n');
+  await withCall(
+    api,
+    { number: api.config.numbers[1]?.number ?? '', scenario: 'inbound-refer-accepted' },
+    transfer,
+  );
+}
 
+/** The carrier dials and Retell answers; once `act` is over, what each side saw is drawn. */
+async function withCall(
+  api: DemoApi,
+  { number, scenario }: { number: string; scenario: string },
+  act: (demo: DemoCall) => Promise<void>,
+): Promise<void> {
+  const { host, port } = parseSipListen(api.config.sip.listen[0] ?? '');
   say(`The carrier (SIPp) dials ${number}.`);
   const callIdPrefix = `demo-${process.pid}-${Date.now()}`;
   const carrier = await SippRun.start({
-    scenario: 'carrier/inbound-until-bye.xml',
+    scenario: `carrier/${scenario}.xml`,
     host: '127.0.0.1',
     target: `${host}:${port}`,
     number,
@@ -44,97 +58,78 @@ export async function demo({ configFile }: { configFile: string }): Promise<void
     say('\nRetell has answered. The record, GET /v1/calls/{id}:');
     say(JSON.stringify(call, null, 2));
     await delay(TALK_MS);
-
-    say(`\nThe call is hung up, POST /v1/calls/${call.id}/hangup:`);
-    say(JSON.stringify(await api.post(`/v1/calls/${call.id}/hangup`, { reason: 'demo' }), null, 2));
+    await act({ api, carrier, call });
     const { successful } = await carrier.result();
-    if (successful !== 1) throw new Error('the carrier saw something else than one call that was hung up');
-    const ended = await api.get<{ state: string; ended_by: string }>(`/v1/calls/${call.id}`);
+    if (successful !== 1)
+      throw new Error('the carrier saw something else than one call that ended as it should');
+    const ended = await awaitEnd(api, call.id);
     say(`\nIt is ${ended.state} now, ended by ${ended.ended_by}. What each side saw:\n`);
-    for (const line of drawLadder(await messagesOf(carrier, call.sip_call_id))) say(line);
+    for (const line of drawLadder(await messagesOf({ api, carrier, call }))) say(line);
   } finally {
     await carrier.stop();
   }
 }
 
-interface CallView {
-  id: string;
-  state: string;
-  sip_call_id: string;
+async function hangUp({ api, call }: DemoCall): Promise<void> {
+  say(`\nThe call is hung up, POST /v1/calls/${call.id}/hangup:`);
+  say(JSON.stringify(await api.post(`/v1/calls/${call.id}/hangup`, { reason: 'demo' }), null, 2));
 }
 
-async function awaitAnswer(api: Api, sipCallId: string): Promise<CallView> {
+async function transfer({ api, carrier, call }: DemoCall): Promise<void> {
+  say(
+    `\nThe agent calls its function, POST /functions/transfer_call with {"to": "${THIRD_PARTY}"}, and is answered:`,
+  );
+  const answer = await api.callFunction(call.retell_call_id ?? '', 'transfer_call', { to: THIRD_PARTY });
+  say(answer.body);
+  // The carrier's script ends with the BYE that follows from a transfer that worked.
+  await carrier.result();
+  const { transfers } = await api.get<{ transfers: TransferView[] }>(`/v1/calls/${call.id}`);
+  const [first] = transfers;
+  if (first?.state !== 'succeeded') throw new Error(`the transfer is ${first?.state ?? 'not in the record'}`);
+  say(
+    `\nThe carrier has called ${THIRD_PARTY}. The transfer, GET /v1/calls/${call.id}/transfers/${first.id}:`,
+  );
+  say(JSON.stringify(await api.get(`/v1/calls/${call.id}/transfers/${first.id}`), null, 2));
+}
+
+async function awaitAnswer(api: DemoApi, sipCallId: string): Promise<CallView> {
+  const path = `/v1/calls?sip_call_id=${encodeURIComponent(sipCallId)}`;
+  return until('the call was not answered', async () => {
+    const [call] = (await api.get<{ items: CallView[] }>(path)).items;
+    if (call?.state === 'ended')
+      throw new Error(`the call ended unanswered: GET /v1/calls/${call.id} says why`);
+    return call?.state === 'answered' ? call : undefined;
+  });
+}
+
+async function awaitEnd(api: DemoApi, id: string): Promise<CallView> {
+  return until('the call did not end', async () => {
+    const call = await api.get<CallView>(`/v1/calls/${id}`);
+    return call.state === 'ended' ? call : undefined;
+  });
+}
+
+async function until<T>(otherwise: string, probe: () => Promise<T | undefined>): Promise<T> {
   const deadline = Date.now() + WAIT_MS;
   while (Date.now() < deadline) {
-    const { items } = await api.get<{ items: CallView[] }>(
-      `/v1/calls?sip_call_id=${encodeURIComponent(sipCallId)}`,
-    );
-    if (items[0]?.state === 'answered') return items[0];
-    if (items[0]?.state === 'ended')
-      throw new Error(`the call ended unanswered: GET /v1/calls/${items[0].id} says why`);
+    const found = await probe();
+    if (found !== undefined) return found;
     await delay(50);
   }
-  throw new Error(`the call was not answered within ${WAIT_MS / 1000} s`);
+  throw new Error(`${otherwise} within ${WAIT_MS / 1000} s`);
 }
 
-async function messagesOf(carrier: SippRun, sipCallId: string): Promise<LadderMessage[]> {
-  const { host, httpPort } = demoRetell();
-  const { body } = await request(
-    `http://${host}:${httpPort}/simulator/trace/${encodeURIComponent(sipCallId)}`,
-    {
-      headersTimeout: WAIT_MS,
-    },
-  );
-  const { items } = (await body.json()) as {
-    items: { at: number; direction: 'in' | 'out'; first_line: string; cseq: string }[];
-  };
+async function messagesOf({ api, carrier, call }: DemoCall): Promise<LadderMessage[]> {
+  const seenByCarrier = await carrier.messages();
+  const seenByRetell = await api.seenByRetell(call.sip_call_id);
   return [
-    ...(await carrier.messages()).map((message) => ({ ...message, side: 'carrier' as const })),
-    ...items.map(({ first_line, ...message }) => ({
+    ...seenByCarrier.map((message) => ({ ...message, side: 'carrier' as const })),
+    ...seenByRetell.map(({ first_line, ...message }) => ({
       ...message,
       firstLine: first_line,
       side: 'retell' as const,
     })),
   ];
-}
-
-async function readToken(): Promise<string> {
-  const file = join(varDirectory(), 'api-token');
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch {
-    throw new Error(`no demo has run here (${file} is missing): start one with npm start`);
-  }
-}
-
-class Api {
-  readonly #url: string;
-  readonly #token: string;
-
-  constructor(url: string, token: string) {
-    this.#url = url;
-    this.#token = token;
-  }
-
-  get<T>(path: string): Promise<T> {
-    return this.#send('GET', path);
-  }
-
-  post<T>(path: string, body: unknown): Promise<T> {
-    return this.#send('POST', path, JSON.stringify(body));
-  }
-
-  async #send<T>(method: 'GET' | 'POST', path: string, body: string | null = null): Promise<T> {
-    const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' };
-    const reply = await request(this.#url + path, { method, headers, body, headersTimeout: WAIT_MS }).catch(
-      (error) => {
-        throw new Error(`no demo answers at ${this.#url} (${error.message}): start one with npm start`);
-      },
-    );
-    const text = await reply.body.text();
-    if (reply.statusCode >= 300) throw new Error(`${method} ${path} answers ${reply.statusCode}: ${text}`);
-    return JSON.parse(text) as T;
-  }
 }
 
 function say(line: string): void {

@@ -124,8 +124,15 @@ export function controlPlaneProcess(options: {
 }
 
 /** The simulated Retell of the demo, on SIP and HTTP. */
-export function simulatorProcess(options: { host: string; sipPort: number; httpPort: number }): ProcessSpec {
-  const { host, sipPort, httpPort } = options;
+export function simulatorProcess(options: {
+  host: string;
+  sipPort: number;
+  httpPort: number;
+  apiKey: string;
+  /** Where it sends the webhooks of its calls. */
+  webhookUrl: string;
+}): ProcessSpec {
+  const { host, sipPort, httpPort, apiKey, webhookUrl } = options;
   return {
     name: 'retell-simulator',
     command: process.execPath,
@@ -133,7 +140,9 @@ export function simulatorProcess(options: { host: string; sipPort: number; httpP
       join(ROOT, 'dist/test/retell-simulator/main.js'),
       ...['--host', host, '--sip-port', String(sipPort), '--http-port', String(httpPort)],
       ...['--trace', String(SIMULATOR_TRACE), '--concurrency-limit', String(SIMULATOR_CONCURRENCY)],
+      ...['--webhook-url', webhookUrl],
     ],
+    env: { RETELL_SIMULATOR_API_KEY: apiKey },
     ready: (signal) => poll(signal, () => answers(`http://${host}:${httpPort}/simulator/calls`)),
   };
 }

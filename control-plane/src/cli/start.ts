@@ -77,11 +77,15 @@ async function bringUp({
     await supervisor.start(await redisProcess({ directory: join(directory, 'redis'), host: LOOPBACK, port }));
     redisUrl = `redis://${LOOPBACK}:${port}`;
   }
-  if (demo) await supervisor.start(simulatorProcess(demoRetell()));
+  const apiListen = reachable(config.api.listen);
+  if (demo) {
+    const webhookUrl = `http://${apiListen}/webhooks/retell`;
+    const apiKey = config.retell.api_key ?? '';
+    await supervisor.start(simulatorProcess({ ...demoRetell(), apiKey, webhookUrl }));
+  }
   const dataDirectory = config.kamailio.nodes[0]?.data_directory ?? kamailioDirectory();
   const kamailio = { config, node, directory: resolve(dataDirectory), redisUrl, rpcToken };
   await supervisor.start(await kamailioProcess(kamailio));
-  const apiListen = reachable(config.api.listen);
   const controlPlane = controlPlaneProcess({ configFile, apiListen, redisUrl, rpcToken });
   await supervisor.start(controlPlane);
   process.on('SIGHUP', () => supervisor.signal(controlPlane, 'SIGHUP'));
