@@ -1,5 +1,6 @@
 import { dial, dialOut, recordOf, type Scene } from './scene.js';
 import type { IncomingCall, IncomingRequest, OutgoingCall, SipCall, SipPeer } from './sip-peer.js';
+import { NUMBER } from './stack.js';
 
 /** How a peer answers a BYE: with a status, or not at all. */
 export type ByeAnswer = number | 'silence';
@@ -31,8 +32,8 @@ export class Stage {
     return { caller, callee, id };
   }
 
-  async ringing(direction: Direction = 'inbound'): Promise<StagedCall> {
-    const { caller, arrived } = this.#place(direction);
+  async ringing(direction: Direction = 'inbound', number?: string): Promise<StagedCall> {
+    const { caller, arrived } = this.#place(direction, number);
     const callee = await arrived;
     callee.ring();
     await caller.response(180);
@@ -40,8 +41,12 @@ export class Stage {
     return { caller, callee, id };
   }
 
-  async answered(direction: Direction = 'inbound', { ack = true } = {}): Promise<StagedCall> {
-    const staged = await this.ringing(direction);
+  /** @param options.number of ours; default: `NUMBER` */
+  async answered(
+    direction: Direction = 'inbound',
+    { ack = true, number }: { ack?: boolean; number?: string } = {},
+  ): Promise<StagedCall> {
+    const staged = await this.ringing(direction, number);
     staged.callee.answer();
     await staged.caller.answered({ ack });
     if (ack) await staged.callee.acked;
@@ -49,8 +54,8 @@ export class Stage {
     return staged;
   }
 
-  #place(direction: Direction): { caller: OutgoingCall; arrived: Promise<IncomingCall> } {
-    const caller = direction === 'inbound' ? dial(this.scene) : dialOut(this.scene);
+  #place(direction: Direction, number = NUMBER): { caller: OutgoingCall; arrived: Promise<IncomingCall> } {
+    const caller = direction === 'inbound' ? dial(this.scene, number) : dialOut(this.scene, { from: number });
     const arrived = new Promise<IncomingCall>((resolve) => {
       this.#scripts.set(caller.callId, resolve);
     });

@@ -3,8 +3,9 @@ import { eventually } from '../harness/await.js';
 import { carrierAt } from '../harness/outbound.js';
 import { nothingLeft, recordOf, startScene } from '../harness/scene.js';
 import type { Header, IncomingRequest, SipCall, SipMessage } from '../harness/sip-peer.js';
+import { NUMBER } from '../harness/stack.js';
 import { type Direction, received, Stage, type StagedCall } from '../harness/staged-calls.js';
-import { DESTINATIONS, LISTS } from '../harness/transfer-destinations.js';
+import { DESTINATIONS, DESTINATIONS_OF_LISTED, LISTED, LISTS } from '../harness/transfer-destinations.js';
 import { begin, endOf, nextRefer, notify, sidesOf, TARGET } from '../harness/transfers.js';
 
 /** A stage whose one carrier has this transfer profile and these keys. */
@@ -48,8 +49,12 @@ async function transferOf(
 }
 
 /** Retell sends a REFER, which the carrier refuses: what the carrier got of it. */
-async function passed(stage: Stage, headers: readonly Header[], direction: Direction = 'inbound') {
-  const call = await stage.answered(direction);
+async function passed(
+  stage: Stage,
+  headers: readonly Header[],
+  { direction = 'inbound', number }: { direction?: Direction; number?: string } = {},
+) {
+  const call = await stage.answered(direction, number === undefined ? {} : { number });
   const { carrier, retell } = sidesOf(call, direction);
   const arrived = nextRefer(carrier);
   const answer = refer(retell, headers);
@@ -130,19 +135,34 @@ t.test("a destination of Retell's, in whatever form, is put into the carrier's",
 
 t.test("Kamailio lets Retell's REFER go where the control plane lets calls go", async (t) => {
   t.jobs = 8;
-  const stage = await startStage(t, {}, {}, { ...LISTS, per_minute: 1000 });
-  const { host } = stage.scene.carrier;
+  const scene = await startScene(t, {
+    config: ({ carrier }) => ({
+      numbers: [{ number: NUMBER }, LISTED],
+      carriers: [carrierAt('first', carrier)],
+      transfers: { ...LISTS, per_minute: 1000 },
+    }),
+  });
+  const stage = new Stage(scene);
+  const tables = [
+    ['', DESTINATIONS, NUMBER],
+    ['of a number with a list: ', DESTINATIONS_OF_LISTED, LISTED.number],
+  ] as const;
   await Promise.all(
-    DESTINATIONS.map(({ to, is, byRetell = is, as }) =>
-      t.test(to, { buffered: true }, async (t) => {
-        const { status, message } = await passed(stage, [['Refer-To', `<${to}>`]]);
-        if (byRetell === 'no') {
-          t.equal(status, 403);
-          t.equal(message, undefined);
-        } else {
-          t.equal(message?.get('refer-to'), byRetell === 'number' ? `<sip:${as}@${host}>` : `<${as}>`);
-        }
-      }),
+    tables.flatMap(([whose, rows, number]) =>
+      rows.map(({ to, is, byRetell = is, as }) =>
+        t.test(`${whose}${to}`, { buffered: true }, async (t) => {
+          const { status, message } = await passed(stage, [['Refer-To', `<${to}>`]], { number });
+          if (byRetell === 'no') {
+            t.equal(status, 403);
+            t.equal(message, undefined);
+          } else {
+            t.equal(
+              message?.get('refer-to'),
+              byRetell === 'number' ? `<sip:${as}@${scene.carrier.host}>` : `<${as}>`,
+            );
+          }
+        }),
+      ),
     ),
   );
 });
@@ -167,7 +187,7 @@ t.test('each key of a profile shapes the REFER', async (t) => {
       },
       { number_format: 'digits' },
     );
-    const { message } = await passed(stage, sent, 'outbound');
+    const { message } = await passed(stage, sent, { direction: 'outbound' });
     t.equal(message?.get('refer-to'), '<sips:14155550188@trunk.example.com>');
     t.equal(message?.get('referred-by'), undefined);
     t.equal(message?.get('diversion'), '<sip:14155550100@trunk.example.com>');

@@ -2,7 +2,7 @@ import t from 'tap';
 import { parseDestination, refusalOf } from '../../control-plane/src/calls/transfer/destination.js';
 import { TransferError } from '../../control-plane/src/calls/transfer/errors.js';
 import type { Config } from '../../control-plane/src/config/schema.js';
-import { DESTINATIONS, LISTS } from '../harness/transfer-destinations.js';
+import { DESTINATIONS, DESTINATIONS_OF_LISTED, LISTED, LISTS } from '../harness/transfer-destinations.js';
 import { configOf as baseConfig } from './routing-fixture.js';
 
 function configOf(transfers: Record<string, unknown>, numbers?: Record<string, unknown>[]): Config {
@@ -20,20 +20,26 @@ function verdict(to: string, config: Config, who: Parameters<typeof refusalOf>[2
   }
 }
 
-t.test('each destination is a number, a URI, or refused', (t) => {
-  const config = configOf(LISTS);
-  for (const { to, is, as } of DESTINATIONS) {
-    const found = verdict(to, config);
-    if (is === 'no') {
-      t.match(found, /^(to |Transfers )/, to);
-      continue;
+for (const [whose, rows, who] of [
+  ['', DESTINATIONS, {}],
+  [' of a number with a list', DESTINATIONS_OF_LISTED, { number: LISTED.number }],
+] as const) {
+  t.test(`each destination${whose} is a number, a URI, or refused`, (t) => {
+    const config = configOf(LISTS, [{ number: '+14155550100' }, LISTED]);
+    for (const { to, is, as } of rows) {
+      const found = verdict(to, config, who);
+      if (is === 'no') {
+        t.match(found, /^(to |Transfers |The list )/, to);
+        continue;
+      }
+      t.equal(found, is, to);
+      if (found !== is) continue;
+      const destination = parseDestination(to);
+      t.equal(destination.kind === 'number' ? destination.number : destination.uri, as, to);
     }
-    t.equal(found, is, to);
-    const destination = parseDestination(to);
-    t.equal(destination.kind === 'number' ? destination.number : destination.uri, as, to);
-  }
-  t.end();
-});
+    t.end();
+  });
+}
 
 t.test('a number as such is E.164 with +', (t) => {
   const config = configOf({});
