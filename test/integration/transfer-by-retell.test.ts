@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { eventually } from '../harness/await.js';
 import { carrierAt } from '../harness/outbound.js';
 import { nothingLeft, recordOf, startScene } from '../harness/scene.js';
+import { challengeHeader } from '../harness/sip-digest.js';
 import type { Header, IncomingRequest, SipCall, SipMessage } from '../harness/sip-peer.js';
 import { NUMBER } from '../harness/stack.js';
 import { type Direction, received, Stage, type StagedCall } from '../harness/staged-calls.js';
@@ -91,6 +92,37 @@ t.test("a destination of Retell's, in whatever form, is put into the carrier's",
       `<sip:${TARGET}@${host}>`,
     ],
     ['with header parameters', [['Refer-To', `<tel:${TARGET}>;early-only`]], `<sip:${TARGET}@${host}>`],
+    [
+      'with another number in the display name',
+      [['Refer-To', `"a <tel:+18095550188>, \\"b\\"" <tel:${TARGET}>`]],
+      `<sip:${TARGET}@${host}>`,
+    ],
+    ['on two lines', [['Refer-To', `"desk"\r\n <tel:${TARGET}>`]], `<sip:${TARGET}@${host}>`],
+    ['with spaces in brackets', [['Refer-To', `< tel:${TARGET} >`]], `<sip:${TARGET}@${host}>`],
+    ['broken in its number', [['Refer-To', '<tel:+1415\r\n 5550188>']], 403],
+    ['a SIP address, bare', [['Refer-To', 'sip:200@pbx.example.com']], '<sip:200@pbx.example.com>'],
+    // Without brackets what follows the ; belongs to the header (RFC 3261 section 20.10).
+    [
+      'a SIP address, bare, with parameters',
+      [['Refer-To', 'sip:200@pbx.example.com;maddr=192.0.2.66']],
+      '<sip:200@pbx.example.com>',
+    ],
+    ['bare, with a header part', [['Refer-To', `sip:${TARGET}@example.com?Replaces=1`]], 403],
+    ['two in one header', [['Refer-To', `<tel:${TARGET}>, <tel:+18095550188>`]], 403],
+    ['two bare in one header', [['Refer-To', `tel:${TARGET},tel:+18095550188`]], 403],
+    [
+      'one in the short form too',
+      [
+        ['Refer-To', `<tel:${TARGET}>`],
+        ['r', '<tel:+14155550189>'],
+      ],
+      403,
+    ],
+    ['an empty one', [['Refer-To', '']], 403],
+    ['empty brackets', [['Refer-To', '<>']], 403],
+    ['without the closing bracket', [['Refer-To', `<tel:${TARGET}`]], 403],
+    ['with a NUL', [['Refer-To', `<sip:200@pbx.example.com\0@elsewhere.example.com>`]], 403],
+    ['a number with a NUL', [['Refer-To', `<tel:${TARGET}\0;x=y>`]], 403],
     ['in the short form', [['r', `<tel:${TARGET}>`]], `<sip:${TARGET}@${host}>`],
     [
       'a SIP address that is allowed',
@@ -126,7 +158,7 @@ t.test("a destination of Retell's, in whatever form, is put into the carrier's",
         } else {
           t.equal(status, 603);
           t.same(message?.getAll('refer-to'), [referTo]);
-          t.match(message?.get('referred-by'), `<sip:+14155550100@${host}>`);
+          t.same(message?.getAll('referred-by'), [`<sip:+14155550100@${host}>`]);
         }
       }),
     ),
@@ -168,16 +200,43 @@ t.test("Kamailio lets Retell's REFER go where the control plane lets calls go", 
 });
 
 t.test('each key of a profile shapes the REFER', async (t) => {
+  t.jobs = 4;
   const sent: Header[] = [
     ['Refer-To', `<tel:${TARGET}>`],
-    ['Referred-By', '<sip:agent@sip.retellai.com>'],
+    ['b', '<sip:agent@sip.retellai.com>'],
+    ['Diversion', '<sip:agent@sip.retellai.com>'],
+    ['P-Asserted-Identity', '<sip:agent@sip.retellai.com>'],
+    ['X-Call-Ref', 'ours'],
+    ['x-transferred-from', 'ours'],
     ['X-Case', '17'],
     ['User-to-User', '616263;encoding=hex'],
   ];
-  await t.test('scheme, host, format, headers', async (t) => {
-    const stage = await startStage(
-      t,
-      {
+  const rows: {
+    name: string;
+    profile: Record<string, unknown>;
+    digits?: boolean;
+    direction?: Direction;
+    /** Headers as the carrier gets them, {} for its host. */
+    gets: Record<string, string | undefined>;
+  }[] = [
+    {
+      name: 'none',
+      profile: {},
+      gets: {
+        'refer-to': `<sip:${TARGET}@{}>`,
+        'referred-by': '<sip:+14155550100@{}>',
+        diversion: undefined,
+        'p-asserted-identity': undefined,
+        'x-case': '17',
+        'user-to-user': '616263;encoding=hex',
+        // The proxy's own.
+        'x-call-ref': undefined,
+        'x-transferred-from': undefined,
+      },
+    },
+    {
+      name: 'scheme, host, format, headers',
+      profile: {
         refer_to: 'sips',
         host: 'trunk.example.com',
         referred_by: 'dropped',
@@ -185,24 +244,45 @@ t.test('each key of a profile shapes the REFER', async (t) => {
         p_asserted_identity: 'added',
         headers: 'dropped',
       },
-      { number_format: 'digits' },
-    );
-    const { message } = await passed(stage, sent, { direction: 'outbound' });
-    t.equal(message?.get('refer-to'), '<sips:14155550188@trunk.example.com>');
-    t.equal(message?.get('referred-by'), undefined);
-    t.equal(message?.get('diversion'), '<sip:14155550100@trunk.example.com>');
-    t.equal(message?.get('p-asserted-identity'), '<sip:14155550100@trunk.example.com>');
-    t.equal(message?.get('x-case'), undefined);
-    t.equal(message?.get('user-to-user'), undefined);
-  });
-  await t.test('tel, which always has the +', async (t) => {
-    const stage = await startStage(t, { refer_to: 'tel' }, { number_format: 'digits' });
-    const { message } = await passed(stage, sent);
-    t.equal(message?.get('refer-to'), `<tel:${TARGET}>`);
-    t.match(message?.get('referred-by'), /^<sip:14155550100@/);
-    t.equal(message?.get('x-case'), '17');
-    t.equal(message?.get('user-to-user'), '616263;encoding=hex');
-  });
+      digits: true,
+      direction: 'outbound',
+      gets: {
+        'refer-to': '<sips:14155550188@trunk.example.com>',
+        'referred-by': undefined,
+        diversion: '<sip:14155550100@trunk.example.com>',
+        'p-asserted-identity': '<sip:14155550100@trunk.example.com>',
+        'x-case': undefined,
+        'user-to-user': undefined,
+      },
+    },
+    {
+      name: 'tel, which always has the +',
+      profile: { refer_to: 'tel' },
+      digits: true,
+      gets: { 'refer-to': `<tel:${TARGET}>`, 'referred-by': '<sip:14155550100@{}>' },
+    },
+    {
+      name: 'digits and an IPv6 host',
+      profile: { host: '[2001:db8::9]' },
+      digits: true,
+      gets: {
+        'refer-to': '<sip:14155550188@[2001:db8::9]>',
+        'referred-by': '<sip:14155550100@[2001:db8::9]>',
+      },
+    },
+  ];
+  await Promise.all(
+    rows.map(({ name, profile, digits, direction = 'inbound', gets }) =>
+      t.test(name, { buffered: true }, async (t) => {
+        const stage = await startStage(t, profile, digits === true ? { number_format: 'digits' } : {});
+        const { message } = await passed(stage, sent, { direction });
+        for (const [header, value] of Object.entries(gets)) {
+          const wanted = value === undefined ? [] : [value.replace('{}', stage.scene.carrier.host)];
+          t.same(message?.getAll(header), wanted, header);
+        }
+      }),
+    ),
+  );
 });
 
 t.test('a carrier that takes no REFER gets none, and Retell 405 with the way out', async (t) => {
@@ -234,6 +314,8 @@ interface Play {
   told?: string[];
   state: string;
   status?: number;
+  /** What it went through before that. */
+  stages?: ('accepted' | 'trying' | 'ringing')[];
   /** Whether Retell hangs up at the end. */
   hangsUp?: boolean;
   endedBy: string;
@@ -248,6 +330,7 @@ const PLAYS: Play[] = [
     },
     answer: 202,
     told: ['SIP/2.0 100 Whatever', 'SIP/2.0 180 Whatever', 'SIP/2.0 200 Whatever'],
+    stages: ['accepted', 'trying', 'ringing'],
     state: 'succeeded',
     status: 200,
     hangsUp: true,
@@ -261,6 +344,7 @@ const PLAYS: Play[] = [
     },
     answer: 202,
     told: ['SIP/2.0 200 Whatever'],
+    stages: ['accepted'],
     state: 'succeeded',
     status: 200,
     endedBy: 'reaper',
@@ -273,6 +357,7 @@ const PLAYS: Play[] = [
     },
     answer: 202,
     told: ['SIP/2.0 100 Whatever', 'SIP/2.0 486 Whatever'],
+    stages: ['accepted', 'trying'],
     state: 'failed',
     status: 486,
     hangsUp: true,
@@ -288,9 +373,47 @@ const PLAYS: Play[] = [
     endedBy: 'retell',
   },
   {
+    name: 'and is challenged, which nobody answers for Retell',
+    carrier: async (request) =>
+      request.reply(407, undefined, [challengeHeader({ realm: 'carrier.example.com' })]),
+    answer: 407,
+    state: 'rejected',
+    status: 407,
+    hangsUp: true,
+    endedBy: 'retell',
+  },
+  {
+    name: 'and its end is told before its answer',
+    carrier: async (request, call) => {
+      await notify(call, 200);
+      request.reply(202);
+    },
+    answer: 202,
+    told: ['SIP/2.0 200 Whatever'],
+    stages: ['accepted'],
+    state: 'succeeded',
+    status: 200,
+    hangsUp: true,
+    endedBy: 'retell',
+  },
+  {
+    name: 'and its subscription ends without an outcome',
+    carrier: async (request, call) => {
+      request.reply(202);
+      await notify(call, 180, { subscription: 'terminated;reason=giveup' });
+    },
+    answer: 202,
+    told: ['SIP/2.0 180 Whatever'],
+    stages: ['accepted', 'ringing'],
+    state: 'failed',
+    hangsUp: true,
+    endedBy: 'retell',
+  },
+  {
     name: 'and is told of no more',
     carrier: async (request) => request.reply(202),
     answer: 202,
+    stages: ['accepted'],
     state: 'timed_out',
     hangsUp: true,
     endedBy: 'retell',
@@ -302,6 +425,7 @@ const PLAYS: Play[] = [
       await call.bye();
     },
     answer: 202,
+    stages: ['accepted'],
     state: 'call_ended',
     endedBy: 'carrier',
   },
@@ -325,7 +449,12 @@ for (const direction of ['inbound', 'outbound'] as const) {
           const answer = refer(retell);
           await play.carrier(await arrived, carrier);
           t.equal((await answer).status, play.answer);
-          t.match(await transferOf(stage, call), {
+          const transfer = await transferOf(stage, call);
+          t.same(
+            (['accepted', 'trying', 'ringing'] as const).filter((stage) => transfer[`${stage}_at`] !== null),
+            play.stages ?? [],
+          );
+          t.match(transfer, {
             state: play.state,
             status: play.status ?? null,
             source: 'retell',
@@ -355,6 +484,34 @@ for (const direction of ['inbound', 'outbound'] as const) {
     await nothingLeft(t, stage.scene);
   });
 }
+
+t.test('what the carrier tells reaches Retell as it is, and so does its answer the carrier', async (t) => {
+  const stage = await startStage(t);
+  const call = await stage.answered();
+  const { carrier, retell } = sidesOf(call, 'inbound');
+  const arrived = nextRefer(carrier);
+  const answer = refer(retell);
+  (await arrived).reply(202, undefined, [['X-Carrier', 'first']]);
+  t.equal((await answer).get('x-carrier'), 'first');
+  const rows: [status: number, answer: number, subscription: string, body: string][] = [
+    [100, 200, 'active;expires=60', 'SIP/2.0 100 Trying\r\n'],
+    [180, 202, 'active', 'SIP/2.0 180 Ringing\r\nWarning: 399 example.com "ringing"\r\n\r\n'],
+    [500, 489, 'terminated;reason=noresource', 'SIP/2.0 500 Zo\u00eb says no'],
+  ];
+  for (const [status, answered, subscription, body] of rows) {
+    const told = new Promise<IncomingRequest>((resolve) => retell.on('NOTIFY', resolve));
+    const acknowledged = notify(carrier, status, { subscription, body });
+    const request = await told;
+    t.equal(request.message.body, body);
+    t.equal(request.message.get('event'), 'refer');
+    t.equal(request.message.get('subscription-state'), subscription);
+    t.equal(request.message.get('content-type'), 'message/sipfrag;version=2.0');
+    request.reply(answered, 'As Retell Says');
+    t.match(await acknowledged, { status: answered, reason: 'As Retell Says' });
+  }
+  t.match(await transferOf(stage, call), { state: 'failed', status: 500 });
+  await carrier.bye();
+});
 
 t.test("a second REFER of Retell's, or a command, during a transfer has to wait", async (t) => {
   const stage = await startStage(t);
@@ -398,7 +555,11 @@ t.test('over transfers.per_minute Retell gets 503', async (t) => {
   const calls = await Promise.all([1, 2, 3].map(() => stage.answered()));
   for (const { caller } of calls) caller.on('REFER', (request) => request.reply(603));
   const statuses: number[] = [];
-  for (const { callee } of calls) statuses.push((await refer(callee)).status);
+  for (const { callee } of calls) {
+    const answer = await refer(callee);
+    statuses.push(answer.status);
+    if (answer.status === 503) t.match(answer.get('retry-after'), /^\d+$/);
+  }
   // A minute may end between them, once.
   t.ok(statuses.filter((status) => status === 503).length >= 1, String(statuses));
   t.ok(statuses.includes(603));
@@ -448,9 +609,22 @@ t.test(
     t.equal(response.status, 202);
     t.equal(response.cseq, 1, "the reply has Retell's own number");
     t.equal(request.message.cseq, 2, 'the REFER one above that of the command');
+    const trying = carrier.request('NOTIFY', {
+      headers: [
+        ['o', 'refer ; id=2'],
+        ['Subscription-State', 'active'],
+        ['Content-Type', 'message/sipfrag'],
+      ],
+      body: 'SIP/2.0 100 Trying\r\n',
+    });
+    const ringing = await told;
+    t.same(ringing.message.getAll('event'), ['refer;id=1'], 'in the short form too');
+    ringing.reply(200);
+    t.equal((await trying).status, 200);
+    const toldAgain = new Promise<IncomingRequest>((resolve) => retell.on('NOTIFY', resolve));
     const acknowledged = notify(carrier, 486, { id: request.message.cseq });
-    const notification = await told;
-    t.equal(notification.message.get('event'), 'refer;id=1');
+    const notification = await toldAgain;
+    t.same(notification.message.getAll('event'), ['refer;id=1']);
     notification.reply(200);
     t.equal((await acknowledged).status, 200);
     t.match(await transferOf(stage, call), { source: 'retell', state: 'failed', status: 486 });
