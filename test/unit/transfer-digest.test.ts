@@ -19,6 +19,11 @@ function refer(answer: string): SipMessage {
   ]);
 }
 
+/** A parameter of an answer; empty where it has none. */
+function field(answer: string, name: string): string {
+  return new RegExp(`\\b${name}="?([^",]+)`).exec(answer)?.[1] ?? '';
+}
+
 for (const qop of [true, false]) {
   t.test(`a peer takes the answer to its challenge ${qop ? 'with' : 'without'} qop`, (t) => {
     const [, challenge] = challengeHeader({ realm: 'atlanta.example.com', qop });
@@ -31,23 +36,40 @@ for (const qop of [true, false]) {
 }
 
 t.test('the examples of RFC 7616 section 3.9.1 come out, MD5 and SHA-256', (t) => {
-  const challenge = (algorithm: string) =>
-    `Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=${algorithm}, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"`;
-  for (const [algorithm, hash] of [
-    ['MD5', 'md5'],
-    ['SHA-256', 'sha256'],
-  ] as const) {
-    const answer =
-      answerChallenge(challenge(algorithm), { method: 'GET', uri: '/dir/index.html' }, CREDENTIALS) ?? '';
-    const field = (name: string) => new RegExp(`${name}="?([^",]+)`).exec(answer)?.[1] ?? '';
-    t.match(answer, /opaque="FQhe\/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"/);
-    t.match(answer, `algorithm=${algorithm}`);
+  const nonce = '7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v';
+  const rows = [
+    ['MD5', 'md5', '8ca523f5e9506fed4657c9700eebdbec'],
+    ['SHA-256', 'sha256', '753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1'],
+  ] as const;
+  for (const [algorithm, hash, response] of rows) {
     const digest = (text: string) => createHash(hash).update(text).digest('hex');
     const who = digest('Mufasa:http-auth@example.org:Circle of Life');
     const what = digest('GET:/dir/index.html');
-    t.equal(field('response'), digest(`${who}:${field('nonce')}:00000001:${field('cnonce')}:auth:${what}`));
-    t.match(answer, /qop=auth, nc=00000001/);
+    const responseTo = (cnonce: string) => digest(`${who}:${nonce}:00000001:${cnonce}:auth:${what}`);
+    // The cnonce of the answer is a new one each time: the RFC's own shows that this sum is right.
+    t.equal(responseTo('f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ'), response);
+    const challenge = `Digest realm="http-auth@example.org", qop="auth, auth-int", algorithm=${algorithm}, nonce="${nonce}", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"`;
+    const answer = () =>
+      answerChallenge(challenge, { method: 'GET', uri: '/dir/index.html' }, CREDENTIALS) ?? '';
+    const [first, second] = [answer(), answer()];
+    t.equal(field(first, 'response'), responseTo(field(first, 'cnonce')));
+    t.equal(field(first, 'opaque'), 'FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS');
+    t.equal(field(first, 'nonce'), nonce);
+    t.equal(field(first, 'algorithm'), algorithm);
+    t.match(first, /qop=auth, nc=00000001/);
+    t.not(field(first, 'cnonce'), field(second, 'cnonce'));
   }
+  t.end();
+});
+
+t.test('without qop it is the old sum, of no count and no cnonce (RFC 2617 section 3.2.2.1)', (t) => {
+  const answer = answerChallenge(
+    'Digest realm="http-auth@example.org", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093"',
+    { method: 'GET', uri: '/dir/index.html' },
+    CREDENTIALS,
+  );
+  t.equal(field(answer ?? '', 'response'), '2ca4a75d0abc1e8ae25f2932162071df');
+  for (const absent of [/qop/, /nc=/, /cnonce/, /opaque/]) t.notMatch(answer, absent);
   t.end();
 });
 
@@ -57,6 +79,8 @@ t.test('what cannot be answered is not', (t) => {
     ['Digest nonce="n"'],
     ['Digest realm="a"'],
     ['Digest realm="a", nonce="n", algorithm=SHA-512-256'],
+    ['Digest realm="a", nonce="n", algorithm=MD5-sess'],
+    ['Digest realm="A", nonce="n"', 'a'],
     ['Digest realm="a", nonce="n", qop="auth-int"'],
     ['Digest realm="a\\"b", nonce="n"'],
     ['Digest realm="a", nonce="n"', 'b'],
