@@ -1,4 +1,5 @@
 import t from 'tap';
+import { mutatedSometimes } from '../harness/mutations.js';
 import { oneCarrier } from '../harness/outbound.js';
 import { Random } from '../harness/random.js';
 import type { SipMessage } from '../harness/sip-peer.js';
@@ -30,67 +31,6 @@ const NAMES = [
   'X-Ünï',
 ];
 const VALUES = ['17', 'a b', '616263;encoding=hex', '<sip:x@example.com>;tag=1', '"quoted"', 'ü', ''];
-/** What breaks out of a header, a URI or JSON, where it can. */
-const POISON = [
-  ...[
-    '\r\n',
-    '\n',
-    '\r',
-    '\r\n\r\n',
-    '\r\nVia: SIP/2.0/UDP evil.example.com',
-    '\r\n ',
-    '\0',
-    '\t',
-    ' ',
-    '\u2028',
-  ],
-  ...[
-    '!!',
-    '%0d%0a',
-    '%00',
-    '<',
-    '>',
-    '"',
-    '\\',
-    '\\r\\n',
-    "'",
-    ';',
-    '?',
-    '?Replaces=1',
-    ',',
-    '@',
-    ':',
-    '/',
-    '#',
-    '$',
-    '|',
-  ],
-  ...[
-    '$var(x)',
-    '$ru',
-    '{s.len}',
-    ';lr',
-    ';maddr=evil.example.com',
-    '[::1]',
-    '@evil.example.com',
-    '()',
-    '*',
-    '&',
-    '=',
-  ],
-  ...['x'.repeat(300), '9'.repeat(40), 'é', '\ud83d\ude00', '\u0660', '+', '-', '0'],
-];
-
-function mutated(random: Random, text: string): string {
-  let result = text;
-  for (let times = random.below(4); times > 0; times -= 1) {
-    const at = random.below(result.length + 1);
-    const cut = random.below(3) === 0 ? random.below(4) : 0;
-    result = result.slice(0, at) + random.pick(POISON) + result.slice(at + cut);
-  }
-  return result;
-}
-
 function bodyOf(random: Random): Record<string, unknown> {
   const headers: [string, string][] = [];
   for (let count = random.below(4); count > 0; count -= 1) {
@@ -104,10 +44,6 @@ function bodyOf(random: Random): Record<string, unknown> {
     ...(headers.length > 0 && { headers: Object.fromEntries(headers) }),
     ...(random.below(4) === 0 && { referred_by: mutatedSometimes(random, random.pick(DESTINATIONS)) }),
   };
-}
-
-function mutatedSometimes(random: Random, text: string): string {
-  return random.below(2) === 0 ? text : mutated(random, text);
 }
 
 /** All that a REFER says besides what was asked for. */
