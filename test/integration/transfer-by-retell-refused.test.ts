@@ -98,3 +98,27 @@ t.test("in a dialog that Kamailio does not know no REFER of Retell's passes", as
   t.equal(received(stage.scene.carrier, 'REFER', call.caller), 0);
   await call.caller.bye();
 });
+
+t.test("a REFER of Retell's that cannot leave is refused, and over", async (t) => {
+  const stage = await startStage(t);
+  const call = await stage.answered();
+  const { carrier, retell } = sidesOf(call, 'inbound');
+  const { host, port } = stage.scene.carrier;
+  /** The carrier announces where it wants to get requests from now on. */
+  const moveTo = (contact: string) => carrier.request('UPDATE', { headers: [['Contact', `<${contact}>`]] });
+  // Nothing of ours speaks TLS here.
+  t.equal((await moveTo(`sip:carrier@${host}:${port};transport=tls`)).status, 200);
+  t.equal((await refer(retell)).status, 500);
+  t.match(await transferOf(stage, call), {
+    source: 'retell',
+    state: 'rejected',
+    status: 500,
+    reason: /leave/,
+  });
+  t.equal((await moveTo(`sip:carrier@${host}:${port}`)).status, 200);
+  const arrived = nextRefer(carrier);
+  const again = refer(retell);
+  (await arrived).reply(603);
+  t.equal((await again).status, 603, 'the next one goes through');
+  await carrier.bye();
+});
