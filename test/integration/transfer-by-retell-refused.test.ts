@@ -108,7 +108,9 @@ t.test("a REFER of Retell's that cannot leave is refused, and over", async (t) =
   const moveTo = (contact: string) => carrier.request('UPDATE', { headers: [['Contact', `<${contact}>`]] });
   // Nothing of ours speaks TLS here.
   t.equal((await moveTo(`sip:carrier@${host}:${port};transport=tls`)).status, 200);
-  t.equal((await refer(retell)).status, 500);
+  const answer = await refer(retell);
+  t.equal(answer.status, 500);
+  t.match(answer.get('reason'), /leave/);
   t.match(await transferOf(stage, call), {
     source: 'retell',
     state: 'rejected',

@@ -12,6 +12,17 @@ t.test('a function comes with its call and arguments, or with bare arguments', (
     call: { call_id: 'call_a1' },
     args: { to: '+14155550188' },
   });
+  t.match(
+    readFunctionCall({ call, args: { call_id: 'call_b2' } }),
+    { call: { call_id: 'call_a1' }, args: { call_id: 'call_b2' } },
+    'what Retell says of the call goes before what the agent says',
+  );
+  t.match(readFunctionCall({ call: 'call_a1', args: { call_id: 'call_b2' } }), {
+    call: { call_id: 'call_b2' },
+  });
+  for (const args of [null, 'x', 17]) {
+    t.match(readFunctionCall({ call, args }), { call: { call_id: 'call_a1' }, args: { args } });
+  }
   t.match(readFunctionCall({ name: 'x', args: { call_id: 'call_a1' } }), { call: { call_id: 'call_a1' } });
   t.end();
 });

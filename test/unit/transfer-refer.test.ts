@@ -54,6 +54,10 @@ t.test('each key of a profile shapes it', (t) => {
   );
   t.equal(shape('+14155550188', {}, { host: '2001:db8::7' }).referTo, 'sip:+14155550188@[2001:db8::7]');
   t.equal(
+    shape('+14155550188', { transfer: { host: '[2001:db8::9]' } }).referTo,
+    'sip:+14155550188@[2001:db8::9]',
+  );
+  t.equal(
     shape('sip:200@pbx.example.com:5080', { transfer: { refer_to: 'tel' } }).referTo,
     'sip:200@pbx.example.com:5080',
   );

@@ -5,7 +5,7 @@ import type { Config } from '../../config/schema.js';
 import { TransferError } from './errors.js';
 
 /**
- * Where a call may be transferred to. kamailio/transfers.cfg checks Retell's own REFER by the same rules:
+ * Where a call may be transferred to. kamailio/destinations.cfg checks Retell's own REFER by the same rules:
  * test/harness/transfer-destinations.ts holds both to one table.
  */
 
