@@ -123,6 +123,8 @@ t.test(
       new Set(
         trace
           .filter(({ direction, message }) => direction === 'in' && message.kind === 'request')
+          // A slow machine gets to see a probe of the gateway.
+          .filter(({ message }) => message.method !== 'OPTIONS' || message.toTag !== '')
           .map(({ message }) => message.method),
       );
     t.same([...requests(peer.trace)].sort(), ['ACK', 'INVITE', 'REFER']);
