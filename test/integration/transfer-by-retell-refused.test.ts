@@ -111,6 +111,7 @@ t.test("a REFER of Retell's that cannot leave is refused, and over", async (t) =
   const answer = await refer(retell);
   t.equal(answer.status, 500);
   t.match(answer.get('reason'), /leave/);
+  t.equal(answer.reason, 'REFER Not Sent');
   t.match(await transferOf(stage, call), {
     source: 'retell',
     state: 'rejected',
@@ -122,5 +123,14 @@ t.test("a REFER of Retell's that cannot leave is refused, and over", async (t) =
   const again = refer(retell);
   (await arrived).reply(603);
   t.equal((await again).status, 603, 'the next one goes through');
+  t.same(
+    stage.scene.retell.trace
+      .filter(({ direction, message }) => direction === 'in' && message.kind === 'response')
+      .filter(({ message }) => message.method === 'REFER' && message.callId === retell.callId)
+      .map(({ message }) => message.status)
+      .filter((status) => status >= 200),
+    [500, 603],
+    'one answer to each',
+  );
   await carrier.bye();
 });
