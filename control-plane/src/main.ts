@@ -107,7 +107,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
-    const tracker = new TransferTracker(store, metrics);
+    const tracker = new TransferTracker(store, metrics.transfers);
     const secondCalls = new SecondCalls(store);
     const handler = new EventHandler(store, metrics, async (changes) => {
       await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
@@ -260,7 +260,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       correlation,
       callWebhook,
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
-      functionDone: (name, outcome) => metrics.functionDone(name, outcome),
+      functionDone: (name, outcome) => metrics.transfers.functionDone(name, outcome),
       transfers,
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
