@@ -9,6 +9,7 @@ import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
+import { type DeadWebhookRoutesOptions, deadWebhookRoutes } from './routes/dead-webhooks.js';
 import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.js';
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
@@ -20,6 +21,7 @@ export interface AppOptions
   extends CallRoutesOptions,
     CarrierRoutesOptions,
     ConfigRoutesOptions,
+    DeadWebhookRoutesOptions,
     FunctionRoutesOptions,
     HangupRoutesOptions,
     OperationsRoutesOptions,
@@ -67,6 +69,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(reconciliationRoutes, options);
   await app.register(webhookRoutes, options);
   await app.register(functionRoutes, options);
+  await app.register(deadWebhookRoutes, options);
   return app;
 }
 

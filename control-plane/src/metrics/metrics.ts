@@ -5,6 +5,7 @@ import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup/outcome.js';
 import type { TransferStage } from '../calls/transfer/transfer.js';
 import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '../calls/zombies.js';
+import { KNOWN_EVENTS } from '../retell/stored-webhook.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
@@ -131,6 +132,16 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     ['outcome'],
   );
   readonly #webhookTime = this.#histogram('webhook_seconds', "Time of Retell's webhooks", ['outcome']);
+  readonly #callWebhooks = this.#counter(
+    'call_webhooks_total',
+    "Retell's webhooks about calls, by what became of them",
+    ['event', 'outcome'],
+  );
+  readonly #callWebhookLag = this.#histogram(
+    'call_webhook_lag_seconds',
+    "Time from a webhook's arrival to its record",
+    [],
+  );
   readonly #correlations = this.#counter(
     'webhook_correlations_total',
     "Retell's webhooks, by how their call was found",
@@ -206,6 +217,12 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
 
   webhookDone(outcome: string, seconds: number): void {
     this.#webhookTime.observe({ outcome }, seconds);
+  }
+
+  callWebhookHandled(event: string, outcome: string, lagS: number): void {
+    const known = (KNOWN_EVENTS as readonly string[]).includes(event);
+    this.#callWebhooks.inc({ event: known ? event : 'other', outcome });
+    if (outcome === 'written') this.#callWebhookLag.observe(lagS);
   }
 
   webhookCorrelated(by: string): void {
