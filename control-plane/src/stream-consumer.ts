@@ -155,8 +155,18 @@ export class StreamConsumer {
       }
     }
     const ids = entries.map(([id]) => id);
-    await redis.xack(stream, GROUP, ...ids);
-    if (deleteHandled) await redis.xdel(stream, ...ids);
+    if (!deleteHandled) {
+      await redis.xack(stream, GROUP, ...ids);
+      return;
+    }
+    // In one step: what is acknowledged and not deleted nobody would delete any more.
+    for (const [error] of (await redis
+      .multi()
+      .xack(stream, GROUP, ...ids)
+      .xdel(stream, ...ids)
+      .exec()) ?? []) {
+      if (error) throw error;
+    }
   }
 
   async #pause(): Promise<void> {
