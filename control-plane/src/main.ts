@@ -278,6 +278,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,
+      trustedProxies: config.api.trusted_proxies,
       version,
       store,
       hangup,

@@ -30,6 +30,8 @@ export interface AppOptions
     WebhookRoutesOptions {
   logger: FastifyBaseLogger;
   tokens: readonly ApiToken[];
+  /** Reverse proxies whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[];
   version: string;
 }
 
@@ -44,6 +46,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     connectionTimeout: 60_000,
     requestTimeout: 30_000,
     routerOptions: { maxParamLength: 300 },
+    ...(options.trustedProxies.length > 0 && { trustProxy: [...options.trustedProxies] }),
     requestIdHeader: 'x-request-id',
     genReqId: () => randomUUID(),
     // Unknown members are told of, not quietly dropped.

@@ -10,6 +10,7 @@ export const PROBLEMS = {
   unauthorized: { status: 401, title: 'A valid bearer token is needed' },
   invalid_signature: { status: 401, title: 'The webhook is not signed with a key of ours' },
   forbidden: { status: 403, title: "The token's scopes do not allow this" },
+  source_not_allowed: { status: 403, title: 'Webhooks do not come from there' },
   destination_not_allowed: { status: 403, title: 'The configuration does not let calls go there' },
   call_not_found: { status: 404, title: 'There is no such call' },
   carrier_not_found: { status: 404, title: 'There is no such carrier' },

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ActiveConfig } from '../../config/active.js';
+import { isWithin } from '../../config/networks.js';
 import type { InboundCorrelation } from '../../retell/correlation.js';
 import {
   type InboundOutcome,
@@ -21,6 +22,7 @@ export type WebhookOutcome =
   | 'stored'
   | 'invalid_signature'
   | 'stale_signature'
+  | 'source_not_allowed'
   | 'malformed'
   | 'failed';
 
@@ -84,6 +86,12 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
 ) => {
   await app.register(webhookSignaturePlugin, { keys: () => signatureKeys(config.current) });
   app.decorateRequest('webhookOutcome', undefined);
+  app.addHook('onRequest', async (request) => {
+    const networks = config.current.retell.webhook_networks;
+    if (networks.length === 0 || isWithin(request.ip, networks)) return;
+    request.webhookOutcome = 'source_not_allowed';
+    throw new Problem('source_not_allowed', `${request.ip} is in none of retell.webhook_networks`);
+  });
   app.addHook('onResponse', async (request, reply) => {
     webhookDone(
       request.webhookOutcome ?? outcomeOfStatus(reply.statusCode, request.isStale),
