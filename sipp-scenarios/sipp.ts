@@ -23,7 +23,7 @@ export interface SippOptions {
   holdMs?: number;
   /** Call-IDs are this, a counter and the host. Default a name of the process. */
   callIdPrefix?: string;
-  /** Keep a line of every message for `messages()`. Default false: it costs under load. */
+  /** Keep every message for `messages()`. Default false: it costs under load. */
   trace?: boolean;
   /** The whole run ends after this at the latest, in s. Default 60. */
   timeoutS?: number;
@@ -44,6 +44,8 @@ export interface SippMessage {
   sipCallId: string;
   cseq: string;
   firstLine: string;
+  /** Of a NOTIFY: the status in its message/sipfrag body (RFC 3420), e.g. `180 Ringing`. */
+  sipfrag?: string;
 }
 
 /** One run of SIPp with a scenario of ours. It ends with this process, however that ends. */
@@ -96,18 +98,26 @@ export class SippRun {
 
   /** The messages so far, where the run traces. */
   async messages(): Promise<SippMessage[]> {
-    const text = await readFile(join(this.#directory, 'messages.tsv'), 'utf8').catch(() => '');
-    return text
+    const [text, whole] = await Promise.all(
+      ['messages.tsv', 'messages.log'].map((name) =>
+        readFile(join(this.#directory, name), 'utf8').catch(() => ''),
+      ),
+    );
+    const sipfrags = sipfragsIn(whole ?? '');
+    return (text ?? '')
       .split('\n')
       .filter(Boolean)
       .map((line) => {
-        const [, , seconds = '', direction, sipCallId = '', cseq = '', firstLine = ''] = line.split('\t');
+        const [, , seconds = '', direction, sipCallId = '', header = '', firstLine = ''] = line.split('\t');
+        const cseq = header.replace(/^CSeq:\s*/, '');
+        const sipfrag = firstLine.startsWith('NOTIFY ') ? sipfrags.get(`${sipCallId} ${cseq}`) : undefined;
         return {
           at: Number(seconds) * 1000,
           direction: direction === 'S' ? 'out' : 'in',
           sipCallId,
-          cseq: cseq.replace(/^CSeq:/, ''),
+          cseq,
           firstLine,
+          ...(sipfrag !== undefined && { sipfrag }),
         };
       });
   }
@@ -124,6 +134,18 @@ export class SippRun {
   }
 }
 
+/** Of SIPp's log of whole messages: Call-ID and CSeq to the status in the body of a message that has one. */
+function sipfragsIn(log: string): Map<string, string> {
+  return new Map(
+    log.split(/^-{40,} .*$/m).flatMap((message): [string, string][] => {
+      const [, callId, cseq] = /^Call-ID: *(\S+)\r?\n(?:.*\n)*?CSeq: *(.+?)\r?$/im.exec(message) ?? [];
+      // SIPp's own line above a message ends without \r: a response is not taken for a body.
+      const [, status] = /\r\n\r\nSIP\/2\.0 (\d{3}[^\r\n]*)/.exec(message) ?? [];
+      return status === undefined ? [] : [[`${callId} ${cseq}`, status.trim()]];
+    }),
+  );
+}
+
 function sippArguments(options: SippOptions, directory: string): string[] {
   const { port, target, trace = false, timeoutS = 60 } = options;
   return [
@@ -132,6 +154,7 @@ function sippArguments(options: SippOptions, directory: string): string[] {
     ...['-nostdin', '-timeout', `${timeoutS}s`, '-buff_size', '1048576'],
     ...['-trace_stat', '-fd', '1', '-stf', join(directory, 'statistics.csv')],
     ...(trace ? ['-trace_shortmsg', '-shortmessage_file', join(directory, 'messages.tsv')] : []),
+    ...(trace ? ['-trace_msg', '-message_file', join(directory, 'messages.log')] : []),
     ...(target === undefined ? [] : [...callArguments(options), target]),
   ];
 }

@@ -36,6 +36,8 @@ import { CallFinder } from './retell/call-finder.js';
 import { CallWebhook } from './retell/call-webhook.js';
 import { InboundCorrelation } from './retell/correlation.js';
 import { Reaper } from './retell/reaper.js';
+import { WebhookStore } from './retell/webhook-store.js';
+import { WebhookWorker } from './retell/webhook-worker.js';
 import { Carriers } from './routing/carriers.js';
 import { Decisions } from './routing/decisions.js';
 import { Drains } from './routing/drains.js';
@@ -107,7 +109,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
-    const tracker = new TransferTracker(store, metrics);
+    const tracker = new TransferTracker(store, metrics.transfers);
     const secondCalls = new SecondCalls(store);
     const handler = new EventHandler(store, metrics, async (changes) => {
       await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
@@ -185,6 +187,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
         dialog_lingers: async (id) => void (await reaper.checkHere(id)),
+        retell_webhook: (id, last) => webhookWorker.again(id, last),
       },
       warn,
       tried: (kind, outcome) => metrics.dueWorkTried(kind, outcome),
@@ -198,6 +201,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       due,
       finder,
       correlated: (how) => metrics.webhookCorrelated(how),
+    });
+    const webhooks = new WebhookStore(redis);
+    const webhookWorker = new WebhookWorker({
+      redis: await opened(connectPatientRedis(redisUrl, warn), stack),
+      consumer,
+      store: webhooks,
+      callWebhook,
+      due,
+      handled: (event, outcome, lagS) => metrics.callWebhookHandled(event, outcome, lagS),
+      warn,
     });
 
     const drains = new Drains({
@@ -258,13 +271,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reload,
       reconciler,
       correlation,
-      callWebhook,
+      webhooks,
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
-      functionDone: (name, outcome) => metrics.functionDone(name, outcome),
+      functionDone: (name, outcome) => metrics.transfers.functionDone(name, outcome),
       transfers,
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,
+      trustedProxies: config.api.trusted_proxies,
       version,
       store,
       hangup,
@@ -281,7 +295,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     stack.push(() => correlation.stop());
     // Retell's answers are not waited for once it stops: what they were for falls back.
-    for (const part of [due, reader, decisions, reload, drains, slots, drift, hangupWorker, reconciler]) {
+    for (const part of [
+      due,
+      reader,
+      webhookWorker,
+      decisions,
+      reload,
+      drains,
+      slots,
+      drift,
+      hangupWorker,
+      reconciler,
+    ]) {
       part.start();
       stack.push(() => part.stop());
     }

@@ -17,7 +17,7 @@ export interface NotifyOptions {
 
 /** The ends of a call by what they are. */
 export function sidesOf(
-  { caller, callee }: StagedCall,
+  { caller, callee }: Pick<StagedCall, 'caller' | 'callee'>,
   direction: Direction,
 ): { carrier: SipCall; retell: SipCall } {
   return direction === 'inbound' ? { carrier: caller, retell: callee } : { carrier: callee, retell: caller };

@@ -160,6 +160,8 @@ t.test('OpenAPI 3.1 describes every route, and /docs shows it', async (t) => {
     '/v1/retell',
     '/v1/retell/gateways/{uri}/drain',
     '/v1/retell/gateways/{uri}/resume',
+    '/v1/webhooks/dead',
+    '/v1/webhooks/dead/{id}/replay',
     '/webhooks/retell',
     '/webhooks/retell/inbound',
   ]);

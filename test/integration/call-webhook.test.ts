@@ -46,7 +46,8 @@ for (const headerNames of ['prefixed', 'stripped'] as const) {
         ['call_analyzed 204', 'call_ended 204', 'call_started 204'],
       );
       const metrics = (await scene.stack.api.get('/metrics')).body;
-      t.match(metrics, /retell_proxy_webhook_seconds_count\{outcome="written"\} 3/);
+      t.match(metrics, /retell_proxy_webhook_seconds_count\{outcome="stored"\} 3/);
+      t.match(metrics, /retell_proxy_call_webhooks_total\{event="call_ended",outcome="written"\} 1/);
     },
   );
 }

@@ -96,7 +96,19 @@ t.test(
     t.match(transferred, '"source": "function"');
     t.match(transferred, 'It is ended now, ended by function.');
     t.match(transferred, /\|<-+ REFER-\|/);
-    t.equal(transferred.match(/\|-NOTIFY -+>\|/g)?.length, 3, 'the NOTIFYs, and none to Retell');
+    t.same(
+      [...transferred.matchAll(/\|-NOTIFY (\d{3} \w+) -+>\|/g)].map(([, status]) => status),
+      ['100 Trying', '180 Ringing', '200 OK'],
+      'what the NOTIFYs said, and none to Retell',
+    );
+    const trunk = encodeURIComponent('+14155550100');
+    await eventually('a webhook that tells Retell’s id of the call by trunk', async () => {
+      const reply = await fetch(`http://127.0.0.1:${place.env.DEMO_API_PORT}/v1/calls?number=${trunk}`, {
+        headers: { authorization: `Bearer ${token}` },
+      });
+      const { items } = (await reply.json()) as { items: { retell_call_id: string | null }[] };
+      return items[0]?.retell_call_id != null;
+    });
 
     const [kamailio = 0] = processesWith(join(place.directory, 'var/kamailio/node.cfg'));
     process.kill(kamailio, 'SIGKILL');

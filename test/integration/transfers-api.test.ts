@@ -196,6 +196,28 @@ t.test('a node that does not answer', async (t) => {
   ]);
 });
 
+t.test('a node that hangs is waited for once, and what it does later counts', async (t) => {
+  const stage = new Stage(await oneCarrier(t));
+  const { stack } = stage.scene;
+  const call = await stage.answered();
+  const { carrier } = sidesOf(call, 'inbound');
+  const group = stack.parts.kamailio.pid ?? 0;
+  process.kill(-group, 'SIGSTOP');
+  t.teardown(() => process.kill(-group, 'SIGCONT'));
+  t.match(await stack.api.post(`/v1/calls/${call.id}/transfers`, { to: TARGET }), {
+    status: 503,
+    headers: { 'retry-after': '2' },
+    body: { code: 'node_unavailable' },
+  });
+  const [transfer] = (await stack.api.get(`/v1/calls/${call.id}`)).body.transfers;
+  t.match(transfer, { state: 'requested' });
+  const arrived = nextRefer(carrier);
+  process.kill(-group, 'SIGCONT');
+  (await arrived).reply(603);
+  t.match(await endOf(stack, call.id, transfer.id), { state: 'rejected', status: 603 });
+  await carrier.bye();
+});
+
 t.test('stages and outcomes are counted, each once', async (t) => {
   const stage = new Stage(await oneCarrier(t));
   const { stack } = stage.scene;

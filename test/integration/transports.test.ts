@@ -1,10 +1,11 @@
 import t from 'tap';
 import { RoutingTables } from '../../control-plane/src/kamailio/routing-tables.js';
 import { exchange, hangUp, inbound, outbound } from '../harness/legs.js';
-import { noDialogLeft, startPeer } from '../harness/scene.js';
+import { noDialogLeft, recordOf, startPeer } from '../harness/scene.js';
 import type { SipPeer, TransportKind } from '../harness/sip-peer.js';
 import { CARRIER_HOST, RETELL_HOST, startStack } from '../harness/stack.js';
 import { makeTrust, startTlsPeer, type Trust } from '../harness/tls-scene.js';
+import { begin, endOf, nextRefer, notify, sidesOf } from '../harness/transfers.js';
 
 const TRANSPORTS = ['udp', 'tcp', 'tls'] as const;
 const HOSTS = { udp: CARRIER_HOST, tcp: '127.0.0.4', tls: '127.0.0.5' };
@@ -68,6 +69,25 @@ for (const there of TRANSPORTS) {
         t.equal((await legs.callee.bye()).status, 200);
         await legs.caller.next('BYE');
       });
+
+      for (const direction of ['inbound', 'outbound'] as const) {
+        await t.test(`transfer of an ${direction} call, carrier over ${here}`, async (t) => {
+          const legs =
+            direction === 'inbound'
+              ? await inbound(stack, carrier, retell)
+              : await outbound(stack, retell, carrier, { to: DESTINATIONS[here] });
+          const ends = sidesOf(legs, direction);
+          const { id } = await recordOf(stack, legs.caller.callId, 'answered');
+          const arrived = nextRefer(ends.carrier);
+          const transfer = await begin(stack, id);
+          const refer = await arrived;
+          t.match(refer.message.topVia.transport, here);
+          refer.reply(202);
+          t.equal((await notify(ends.carrier, 200)).status, 200);
+          t.match(await endOf(stack, id, transfer.id), { state: 'succeeded' });
+          await Promise.all([ends.carrier.ended, ends.retell.ended]);
+        });
+      }
 
       await t.test(`hangup of an inbound call, carrier over ${here}`, async (t) => {
         await hangUp(t, stack, await inbound(stack, carrier, retell));

@@ -29,6 +29,7 @@ t.test('defaults', async (t) => {
       retell: {
         base_url: 'https://api.retellai.com',
         webhook_keys: [],
+        webhook_networks: [],
         register_timeout_ms: 2000,
         reserved_inbound: 0,
         concurrency_interval_s: 15,
@@ -62,7 +63,11 @@ t.test('defaults', async (t) => {
         reconcile_interval_s: 30,
         reaper: { stop_at_retell: 'observe', end_dialogs: 'observe', grace_s: 10 },
       },
-      api: { listen: '127.0.0.1:8080', tokens: [{ name: 'ops', token: secret, scopes: ['read'] }] },
+      api: {
+        listen: '127.0.0.1:8080',
+        trusted_proxies: [],
+        tokens: [{ name: 'ops', token: secret, scopes: ['read'] }],
+      },
       kamailio: {
         nodes: [{ name: 'node1', rpc_url: 'http://127.0.0.1:8088/RPC' }],
         shared_memory_mb: 256,

@@ -37,7 +37,7 @@ async function startWork(t: Test) {
       redis: await connect(),
       handlers: Object.fromEntries(
         DUE_KINDS.map((kind) => [kind, handler(kind)]),
-      ) as DueWorkOptions['handlers'],
+      ) as unknown as DueWorkOptions['handlers'],
       warn: () => {},
       tried: (kind, outcome) => tried.push(`${kind} ${outcome}`),
       overdue: (pieces) => overdue.push(pieces),

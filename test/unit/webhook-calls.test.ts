@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
+import { eventually } from '../harness/await.js';
 import { REGISTERED, TRUNK } from './retell-fixture.js';
 import { CALLER, webhookScene } from './webhook-fixture.js';
 
@@ -47,7 +48,8 @@ for (const [name, where] of [
       ],
     );
     t.same(s.correlated, ['call_ref', 'retell_call_id']);
-    t.same(s.outcomes, ['written', 'written']);
+    t.same(s.outcomes, ['stored', 'stored']);
+    t.same(s.handled, ['call_started written', 'call_ended written']);
   });
 }
 
@@ -104,7 +106,7 @@ for (const [name, fields, call] of [
     const record = await s.recordOf(id);
     t.equal(record.retell_call_id, 'retell_call_id' in fields ? 'call_other' : undefined);
     t.same([record.retell_ended_at, record.timeline, s.scheduled], [undefined, [], []]);
-    t.same(s.outcomes, ['unmatched']);
+    t.same(s.handled, [`${event} unmatched`]);
   });
 }
 
@@ -113,7 +115,7 @@ t.test('an outbound call is the one whose caller is our number', async (t) => {
   const id = await s.call({ direction: 'outbound', from: TRUNK });
   const ref = { custom_sip_headers: { 'x-call-ref': id } };
   await s.tell('call_started', told({ ...ref, direction: 'outbound' }));
-  t.same(s.outcomes, ['unmatched'], 'our number is called');
+  t.same(s.handled, ['call_started unmatched'], 'our number is called');
   await s.tell('call_started', told({ ...ref, from_number: TRUNK, to_number: CALLER }));
   t.equal((await s.recordOf(id)).retell_call_id, 'call_1');
 });
@@ -121,20 +123,63 @@ t.test('an outbound call is the one whose caller is our number', async (t) => {
 t.test('a webhook that comes before the INVITE is written waits for it', async (t) => {
   const s = await webhookScene(t);
   const id = randomUUID();
-  const answered = s.tell('call_started', told({ metadata: { call_ref: id } }));
-  const fields = { direction: 'inbound', number: TRUNK, from: CALLER };
-  await s.store.merge([{ id, atMs: Date.now(), fields }]);
-  t.equal((await answered).status, 204);
+  t.equal((await s.tell('call_started', told({ metadata: { call_ref: id } }))).status, 204);
+  t.same(s.handled, ['call_started early']);
+  const [put = ''] = s.putOff;
+  await t.rejects(s.worker.again(put, false), /not known yet/);
+  await s.store.merge([
+    { id, atMs: Date.now(), fields: { direction: 'inbound', number: TRUNK, from: CALLER } },
+  ]);
+  await s.worker.again(put, false);
   t.equal((await s.recordOf(id)).retell_call_id, 'call_1');
+  t.same(s.handled, ['call_started early', 'call_started written']);
+  await s.worker.again(put, true);
+  t.equal(s.handled.length, 2, 'once is enough');
 });
 
-t.test('calls of others and events that nobody needs are answered, and counted', async (t) => {
+t.test('a webhook whose call never comes is kept for a human, and can be replayed', async (t) => {
   const s = await webhookScene(t);
-  t.equal((await s.tell('call_started', told())).status, 204);
-  t.equal((await s.tell('transcript_updated', told())).status, 204);
+  const id = randomUUID();
+  await s.tell('call_ended', told({ ...OVER, metadata: { call_ref: id } }));
+  await s.worker.again(s.putOff[0] ?? '', true);
+  t.same(s.handled, ['call_ended early', 'call_ended dead']);
+  const dead = await s.webhooks.dead(10);
+  t.match(dead, [{ reason: 'unmatched', webhook: { event: 'call_ended', call: { call_id: 'call_1' } } }]);
+  t.same(await s.webhooks.dead(10, dead[0]?.id), [], 'the page after it');
+  await s.store.merge([
+    { id, atMs: Date.now(), fields: { direction: 'inbound', number: TRUNK, from: CALLER } },
+  ]);
+  t.equal(await s.webhooks.replay(dead[0]?.id ?? ''), true);
+  await eventually('it is handled anew', () => s.handled.length === 3);
+  t.match(await s.recordOf(id), { retell_ended_at: ENDED_AT });
+  t.same(await s.webhooks.dead(10), []);
+  t.equal(await s.webhooks.replay(dead[0]?.id ?? ''), false);
+});
+
+t.test('calls of others, and events that nobody knows, are answered and counted', async (t) => {
+  const s = await webhookScene(t);
+  t.equal((await s.tell('call_started', told({ to_number: '+14155550199' }))).status, 204);
   t.equal((await s.tell('brand_new')).status, 204);
-  t.same(s.outcomes, ['unmatched', 'ignored', 'ignored']);
-  t.same(s.correlated, ['none']);
+  t.same(s.handled, ['call_started unmatched', 'brand_new unmatched']);
+  t.same(s.putOff, []);
+});
+
+t.test('each event about a call of ours leaves its mark, of what was said nothing', async (t) => {
+  const s = await webhookScene(t);
+  const id = await s.call({ retell_call_id: 'call_1' });
+  const transfer = { transfer_destination: { number: '+14155550188' } };
+  for (const more of [transfer, transfer, { transfer_destination: { number: '+14155550189' } }]) {
+    await s.post({ event: 'transfer_started', call: told(), ...more }, undefined, '/webhooks/retell');
+  }
+  await s.tell('brand_new', told());
+  await s.tell('transcript_updated', told({ transcript: 'Agent: hello', transcript_object: [] }));
+  const record = await eventually('all are handled', () => s.handled.length === 5 && s.recordOf(id));
+  t.match(record.timeline.map(({ type, to }) => [type, to]).sort(), [
+    ['retell_brand_new', undefined],
+    ['retell_transfer_started', '+14155550188'],
+    ['retell_transfer_started', '+14155550189'],
+  ]);
+  t.notMatch(JSON.stringify(await s.redis.hgetall(`call:${id}`)), /hello/);
 });
 
 t.test('what is not signed is 401, and what is no call 400', async (t) => {

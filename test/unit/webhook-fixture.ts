@@ -10,6 +10,9 @@ import { type WebhookOutcome, webhookRoutes } from '../../control-plane/src/http
 import { CallFinder } from '../../control-plane/src/retell/call-finder.js';
 import { CallWebhook } from '../../control-plane/src/retell/call-webhook.js';
 import { InboundCorrelation } from '../../control-plane/src/retell/correlation.js';
+import { WebhookStore } from '../../control-plane/src/retell/webhook-store.js';
+import { WebhookWorker } from '../../control-plane/src/retell/webhook-worker.js';
+import { eventually } from '../harness/await.js';
 import type { TestLike } from '../harness/stack.js';
 import { API_KEY, type ConfigSections, configWith, startRedis, TRUNK } from './retell-fixture.js';
 
@@ -43,10 +46,29 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
     finder: new CallFinder(store),
     correlated: (how) => correlated.push(how),
   });
+  const webhooks = new WebhookStore(redis);
+  const streams = new Redis(url, { maxRetriesPerRequest: null });
+  streams.on('error', () => {});
+  t.teardown(() => streams.disconnect());
+  /** What became of each webhook that was taken. */
+  const handled: string[] = [];
+  /** Webhooks that were put off. */
+  const putOff: string[] = [];
+  const worker = new WebhookWorker({
+    redis: streams,
+    consumer: 'test',
+    store: webhooks,
+    callWebhook,
+    due: { apply: async (pieces) => void putOff.push(...pieces.map(({ id }) => id)) },
+    handled: (event, outcome) => handled.push(`${event} ${outcome}`),
+    warn: (detail, message) => warnings.push({ ...detail, message }),
+  });
+  worker.start();
+  t.teardown(() => worker.stop());
   await app.register(webhookRoutes, {
     config,
     correlation,
-    callWebhook,
+    webhooks,
     webhookDone: (outcome) => outcomes.push(outcome),
   });
   t.teardown(() => app.close());
@@ -73,8 +95,13 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
       key,
     );
   /** The webhook of something that happened to a call. */
-  const tell = (event: string, told?: Record<string, unknown>, key?: string) =>
-    post({ event, ...(told && { call: { call_type: 'phone_call', ...told } }) }, key, '/webhooks/retell');
+  const tell = async (event: string, told?: Record<string, unknown>, key?: string) => {
+    const body = { event, ...(told && { call: { call_type: 'phone_call', ...told } }) };
+    const before = handled.length;
+    const reply = await post(body, key, '/webhooks/retell');
+    if (reply.status === 204) await eventually('it is handled', () => handled.length > before);
+    return reply;
+  };
   /** A call that rings, as its events have it. */
   const call = async (fields: Record<string, string> = {}, atMs = Date.now()): Promise<string> => {
     const id = randomUUID();
@@ -96,6 +123,10 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
     outcomes,
     warnings,
     scheduled,
+    handled,
+    putOff,
+    worker,
+    webhooks,
     post,
     ask,
     tell,

@@ -136,6 +136,7 @@ t.test('a repeated webhook gets the same answer and changes nothing', async (t) 
   const inbound = { call_id: 'call_1', custom_sip_headers: { 'x-call-ref': id } };
   const [first, second] = await Promise.all([s.ask(inbound), s.ask(inbound)]);
   await eventually('both are matched', () => s.correlated.length === 2);
+  await eventually('it is written', async () => (await s.recordOf(id)).retell_call_id === 'call_1');
   const before = await s.redis.hgetall(`call:${id}`);
   const third = await s.ask(inbound);
   await eventually('the third is matched', () => s.correlated.length === 3);

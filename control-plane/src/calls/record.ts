@@ -192,9 +192,16 @@ export function timeline(event: { at: number; type: string }, detail: Record<str
  * An entry of the timeline that a call has once, whoever writes it first and however often.
  *
  * @param atMs ms since 1970
+ * @param key tells those apart that it may have several of
  */
-export function timelineOnce(type: string, atMs: number, detail: Record<string, unknown> = {}): RecordFields {
-  return { [`${ONCE_PREFIX}${type}`]: JSON.stringify({ at: atMs, ...detail }) };
+export function timelineOnce(
+  type: string,
+  atMs: number,
+  detail: Record<string, unknown> = {},
+  key?: string,
+): RecordFields {
+  const field = key === undefined ? type : `${type}#${key}`;
+  return { [`${ONCE_PREFIX}${field}`]: JSON.stringify({ at: atMs, ...detail }) };
 }
 
 /**
@@ -263,7 +270,7 @@ function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]: 
 function timelineOf(record: RecordFields): TimelineEntry[] {
   const entries = Object.entries(record).flatMap(([field, detail]): TimelineEntry[] => {
     if (field.startsWith(ONCE_PREFIX))
-      return [{ type: field.slice(ONCE_PREFIX.length), ...JSON.parse(detail) }];
+      return [{ type: field.slice(ONCE_PREFIX.length).replace(/#.*/, ''), ...JSON.parse(detail) }];
     if (!field.startsWith(TIMELINE_PREFIX)) return [];
     const [at = '', type = ''] = field.slice(TIMELINE_PREFIX.length).split(':');
     return [{ at: Number(at) / 1000, type, ...JSON.parse(detail) }];

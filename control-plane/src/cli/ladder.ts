@@ -9,6 +9,8 @@ export interface LadderMessage {
   firstLine: string;
   /** Number and method, e.g. `1 INVITE`. */
   cseq: string;
+  /** Of a NOTIFY: what it says of the transfer, e.g. `180 Ringing` (RFC 3515, 2.4.5). */
+  sipfrag?: string;
 }
 
 const GAP = 30;
@@ -29,11 +31,12 @@ export function drawLadder(messages: readonly LadderMessage[]): string[] {
   ];
 }
 
-/** `INVITE`, `200 OK (INVITE)`. */
-function label({ firstLine, cseq }: LadderMessage): string {
+/** `INVITE`, `200 OK (INVITE)`, `NOTIFY 180 Ringing`. */
+function label({ firstLine, cseq, sipfrag }: LadderMessage): string {
   const response = /^SIP\/2\.0 (.*)$/.exec(firstLine.trim());
   const method = cseq.split(' ')[1] ?? '';
-  return response ? `${response[1]} (${method})` : (firstLine.split(' ')[0] ?? '');
+  if (response) return `${response[1]} (${method})`;
+  return [firstLine.split(' ')[0], sipfrag].filter(Boolean).join(' ');
 }
 
 function arrow(text: string, toRight: boolean): string {

@@ -47,7 +47,9 @@ program
   .action((file: string | undefined) => configCheck(file ?? requiredConfigFile()));
 program
   .command('demo')
-  .description('against a running demo: place a call, show it, hang it up, print its ladder')
+  .description(
+    'against a running demo: hang one call up, have another transferred by its agent, print the ladder of each',
+  )
   .action(() => demo({ configFile: DEMO_CONFIG }));
 
 try {

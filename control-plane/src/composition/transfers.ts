@@ -1,24 +1,15 @@
-import type { CallChanges } from '../calls/changes.js';
 import type { Hangups } from '../calls/due/deadline.js';
-import type { DueKind, DueWork } from '../calls/due/work.js';
-import type { CallStore } from '../calls/store.js';
+import type { DueKind } from '../calls/due/work.js';
 import { FollowUp } from '../calls/transfer/follow-up.js';
-import { nameOfPiece, type TransferTracker } from '../calls/transfer/tracker.js';
-import { Transfers } from '../calls/transfer/transfers.js';
-import type { ActiveConfig } from '../config/active.js';
+import { nameOfPiece } from '../calls/transfer/tracker.js';
+import { Transfers, type TransfersOptions } from '../calls/transfer/transfers.js';
+import { UnfinishedTransfers } from '../calls/transfer/unfinished.js';
 import type { EventBacklog } from '../kamailio/event-backlog.js';
-import type { KamailioNode } from '../kamailio/node.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { RetellApi } from '../retell/api.js';
 import { RetellError } from '../retell/errors.js';
 
-export interface TransfersParts {
-  config: ActiveConfig;
-  store: CallStore;
-  changes: CallChanges;
-  nodes: ReadonlyMap<string, KamailioNode>;
-  tracker: TransferTracker;
-  due: Pick<DueWork, 'apply'>;
+export interface TransfersParts extends Omit<TransfersOptions, 'begun'> {
   hangups: Hangups;
   backlog: EventBacklog;
   retell: RetellApi;
@@ -38,11 +29,8 @@ export function createTransfers(parts: TransfersParts): {
   handlers: Record<TransferWork, (piece: string) => Promise<void>>;
 } {
   const { backlog, retell, metrics } = parts;
-  const transfers = new Transfers({
-    ...parts,
-    isToldInFull: (node) => backlog.written(node),
-    begun: () => metrics.transferReached('requested'),
-  });
+  const transfers = new Transfers({ ...parts, begun: () => metrics.transfers.reached('requested') });
+  const unfinished = new UnfinishedTransfers({ ...parts, isToldInFull: (node) => backlog.written(node) });
   const followUp = new FollowUp({
     ...parts,
     tellAgent: async (retellCallId, text) => {
@@ -57,7 +45,7 @@ export function createTransfers(parts: TransfersParts): {
         return { outcome: 'not_told', reason: error.message };
       }
     },
-    noticed: (outcome) => metrics.transferNoticed(outcome),
+    noticed: (outcome) => metrics.transfers.noticed(outcome),
   });
   const named = (work: (callId: string, transferId: string) => Promise<void>) => (piece: string) => {
     const { callId, transferId } = nameOfPiece(piece);
@@ -66,8 +54,8 @@ export function createTransfers(parts: TransfersParts): {
   return {
     transfers,
     handlers: {
-      transfer_challenged: named((callId, id) => transfers.answerChallenge(callId, id)),
-      transfer_late: named((callId, id) => transfers.endLate(callId, id)),
+      transfer_challenged: named((callId, id) => unfinished.answerChallenge(callId, id)),
+      transfer_late: named((callId, id) => unfinished.endLate(callId, id)),
       transfer_over: named((callId, id) => followUp.run(callId, id)),
     },
   };

@@ -90,3 +90,9 @@ function addressText(family: 4 | 6, value: bigint): string {
   // The URL parser shortens IPv6 as RFC 5952 wants it.
   return family === 4 ? text : new URL(`http://[${text}]`).hostname.slice(1, -1);
 }
+
+/** Whether an address is in one of these networks; an IPv4 one may be written as IPv6 (`::ffff:192.0.2.1`). */
+export function isWithin(address: string, networks: readonly string[]): boolean {
+  const { family, value } = parseAddress(address.replace(/^::ffff:(?=\d+\.)/i, ''));
+  return networks.map(parseNetwork).some((n) => n.family === family && n.first <= value && value <= n.last);
+}

@@ -9,6 +9,7 @@ import { sendProblem } from './problems.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
+import { type DeadWebhookRoutesOptions, deadWebhookRoutes } from './routes/dead-webhooks.js';
 import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.js';
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
@@ -20,6 +21,7 @@ export interface AppOptions
   extends CallRoutesOptions,
     CarrierRoutesOptions,
     ConfigRoutesOptions,
+    DeadWebhookRoutesOptions,
     FunctionRoutesOptions,
     HangupRoutesOptions,
     OperationsRoutesOptions,
@@ -28,6 +30,8 @@ export interface AppOptions
     WebhookRoutesOptions {
   logger: FastifyBaseLogger;
   tokens: readonly ApiToken[];
+  /** Reverse proxies whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[];
   version: string;
 }
 
@@ -42,6 +46,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     connectionTimeout: 60_000,
     requestTimeout: 30_000,
     routerOptions: { maxParamLength: 300 },
+    ...(options.trustedProxies.length > 0 && { trustProxy: [...options.trustedProxies] }),
     requestIdHeader: 'x-request-id',
     genReqId: () => randomUUID(),
     // Unknown members are told of, not quietly dropped.
@@ -67,6 +72,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(reconciliationRoutes, options);
   await app.register(webhookRoutes, options);
   await app.register(functionRoutes, options);
+  await app.register(deadWebhookRoutes, options);
   return app;
 }
 

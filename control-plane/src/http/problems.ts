@@ -10,12 +10,14 @@ export const PROBLEMS = {
   unauthorized: { status: 401, title: 'A valid bearer token is needed' },
   invalid_signature: { status: 401, title: 'The webhook is not signed with a key of ours' },
   forbidden: { status: 403, title: "The token's scopes do not allow this" },
+  source_not_allowed: { status: 403, title: 'Webhooks do not come from there' },
   destination_not_allowed: { status: 403, title: 'The configuration does not let calls go there' },
   call_not_found: { status: 404, title: 'There is no such call' },
   carrier_not_found: { status: 404, title: 'There is no such carrier' },
   gateway_not_found: { status: 404, title: 'There is no such gateway' },
   hangup_job_not_found: { status: 404, title: 'There is no such hangup job' },
   transfer_not_found: { status: 404, title: 'The call has no such transfer' },
+  webhook_not_found: { status: 404, title: 'There is no such webhook' },
   not_reconciled_yet: { status: 404, title: 'The calls have not been compared yet' },
   not_found: { status: 404, title: 'There is nothing at this path' },
   call_not_answered: { status: 409, title: 'The call is not answered yet' },
@@ -31,6 +33,7 @@ export const PROBLEMS = {
   internal_error: { status: 500, title: 'Something went wrong inside the control plane' },
   node_unavailable: { status: 503, title: 'The Kamailio node of the call does not answer' },
   node_unknown: { status: 503, title: 'The Kamailio node of the call is not configured' },
+  webhooks_full: { status: 503, title: 'As many webhooks wait as may' },
   redis_unavailable: { status: 503, title: 'Redis does not answer' },
 } as const;
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { GROUP, streamOf } from './event-reader.js';
+import { GROUP } from '../stream-consumer.js';
+import { streamOf } from './event-reader.js';
 import type { KamailioNode } from './node.js';
 
 /** A batch that has left Kamailio's queue is in Redis within this time, in ms, or Redis is away. */

@@ -3,14 +3,14 @@ import type { Direction } from '../calls/call.js';
 import type { DueKind, DueOutcome } from '../calls/due/work.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup/outcome.js';
-import type { Telling } from '../calls/transfer/follow-up.js';
-import type { TransferObserver } from '../calls/transfer/tracker.js';
-import type { TransferOutcome, TransferSource, TransferStage } from '../calls/transfer/transfer.js';
+import type { TransferStage } from '../calls/transfer/transfer.js';
 import type { ZombieObserver, ZombieOutcome, ZombieSide, ZombieSource } from '../calls/zombies.js';
+import { KNOWN_EVENTS } from '../retell/stored-webhook.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
 import { ReconciliationMetrics } from './reconciliation-metrics.js';
+import { TransferMetrics } from './transfer-metrics.js';
 
 /** Longest to wait for a Kamailio node when Prometheus scrapes, and how long its figures are kept, in ms. */
 const NODE_CACHE_MS = 2000;
@@ -50,11 +50,10 @@ const REFUSAL_REASONS = [
 ] as const;
 
 /** Every metric of the control plane, in one registry of its own. */
-export class Metrics
-  implements CallObserver, DecisionObserver, DriftObserver, TransferObserver, ZombieObserver
-{
+export class Metrics implements CallObserver, DecisionObserver, DriftObserver, ZombieObserver {
   readonly registry = new Registry();
   readonly reconciliation = new ReconciliationMetrics(this.registry);
+  readonly transfers = new TransferMetrics(this.registry);
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
   readonly #callsEnded = this.#counter('calls_ended_total', 'Calls that ended, by who ended them', [
@@ -74,27 +73,6 @@ export class Metrics
   readonly #byesUnmatched = this.#counter('byes_unmatched_total', 'BYEs whose Call-ID is in no record', []);
   readonly #hangups = this.#counter('hangups_total', 'Hangups by command, by outcome', ['outcome']);
   readonly #hangupTime = this.#histogram('hangup_seconds', 'Time from a hangup to its outcome', ['outcome']);
-  readonly #transferStages = this.#counter(
-    'transfer_stages_total',
-    'Transfers that reached a stage, each once',
-    ['stage'],
-  );
-  readonly #transfers = this.#counter('transfers_total', 'Transfers that ended, by source and outcome', [
-    'source',
-    'outcome',
-  ]);
-  readonly #transferTime = this.#histogram('transfer_seconds', 'Time from a transfer to its outcome', [
-    'outcome',
-  ]);
-  readonly #transferNotices = this.#counter(
-    'transfer_notices_total',
-    'Failed transfers, by whether the live agent was told',
-    ['outcome'],
-  );
-  readonly #functions = this.#counter('functions_total', "Calls of Retell's custom functions", [
-    'function',
-    'outcome',
-  ]);
   readonly #dueWork = this.#counter('due_work_total', 'Tries of work that was due, by their outcome', [
     'kind',
     'outcome',
@@ -154,6 +132,16 @@ export class Metrics
     ['outcome'],
   );
   readonly #webhookTime = this.#histogram('webhook_seconds', "Time of Retell's webhooks", ['outcome']);
+  readonly #callWebhooks = this.#counter(
+    'call_webhooks_total',
+    "Retell's webhooks about calls, by what became of them",
+    ['event', 'outcome'],
+  );
+  readonly #callWebhookLag = this.#histogram(
+    'call_webhook_lag_seconds',
+    "Time from a webhook's arrival to its record",
+    [],
+  );
   readonly #correlations = this.#counter(
     'webhook_correlations_total',
     "Retell's webhooks, by how their call was found",
@@ -231,6 +219,12 @@ export class Metrics
     this.#webhookTime.observe({ outcome }, seconds);
   }
 
+  callWebhookHandled(event: string, outcome: string, lagS: number): void {
+    const known = (KNOWN_EVENTS as readonly string[]).includes(event);
+    this.#callWebhooks.inc({ event: known ? event : 'other', outcome });
+    if (outcome === 'written') this.#callWebhookLag.observe(lagS);
+  }
+
   webhookCorrelated(by: string): void {
     this.#correlations.inc({ by });
   }
@@ -273,20 +267,7 @@ export class Metrics
   }
 
   transferReached(stage: TransferStage): void {
-    this.#transferStages.inc({ stage });
-  }
-
-  transferEnded(source: TransferSource, outcome: TransferOutcome, seconds: number): void {
-    this.#transfers.inc({ source, outcome });
-    this.#transferTime.observe({ outcome }, Math.max(seconds, 0));
-  }
-
-  transferNoticed(outcome: Telling['outcome']): void {
-    this.#transferNotices.inc({ outcome });
-  }
-
-  functionDone(name: string, outcome: string): void {
-    this.#functions.inc({ function: name, outcome });
+    this.transfers.reached(stage);
   }
 
   dueWorkTried(kind: DueKind, outcome: DueOutcome): void {

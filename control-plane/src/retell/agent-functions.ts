@@ -105,8 +105,8 @@ export class AgentFunctions {
 
   async #callOf(told: FunctionCall['call']): Promise<Call | undefined> {
     if (told === undefined) return undefined;
-    const found = await this.#o.finder.find(told, true);
-    if (found === undefined) return undefined;
+    const found = await this.#o.finder.find(told, true, true);
+    if (found === undefined || found === 'foreign') return undefined;
     if (found.how === 'retell_call_id') return found.call;
     // Its webhook has not come yet; without this id the agent could not be told how a transfer ends.
     const fields = { retell_call_id: told.call_id, ...(told.agent_id && { agent_id: told.agent_id }) };

@@ -25,11 +25,16 @@ export class CallFinder {
 
   /**
    * @param connected whether the call is or was connected at Retell
-   * @returns undefined where it is none of ours
+   * @param waits whether one that bears our id and is not known yet is waited for
+   * @returns undefined where none is known; `foreign` where ours that it names is another call
    * @throws where Redis does not answer
    */
-  async find(told: RetellCall, connected: boolean): Promise<FoundCall | undefined> {
-    return (await this.#byRetellsId(told.call_id)) ?? (await this.#byOurs(told, connected));
+  async find(
+    told: RetellCall,
+    connected: boolean,
+    waits = false,
+  ): Promise<FoundCall | 'foreign' | undefined> {
+    return (await this.#byRetellsId(told.call_id)) ?? (await this.#byOurs(told, connected, waits));
   }
 
   async #byRetellsId(retellCallId: string): Promise<FoundCall | undefined> {
@@ -38,15 +43,19 @@ export class CallFinder {
     return call && { call, how: 'retell_call_id' };
   }
 
-  async #byOurs(told: RetellCall, connected: boolean): Promise<FoundCall | undefined> {
+  async #byOurs(
+    told: RetellCall,
+    connected: boolean,
+    waits: boolean,
+  ): Promise<FoundCall | 'foreign' | undefined> {
     const ref = callRefOf(told);
-    const call = ref === undefined ? undefined : await this.#waitFor(ref);
-    if (call === undefined || !fits(call, told, connected)) return undefined;
-    return { call, how: 'call_ref' };
+    const call = ref === undefined ? undefined : await this.#lookFor(ref, waits);
+    if (call === undefined) return undefined;
+    return fits(call, told, connected) ? { call, how: 'call_ref' } : 'foreign';
   }
 
-  async #waitFor(id: string): Promise<Call | undefined> {
-    const pauses = this.#waiting < MAX_WAITING ? PAUSES_MS : [0];
+  async #lookFor(id: string, waits: boolean): Promise<Call | undefined> {
+    const pauses = waits && this.#waiting < MAX_WAITING ? PAUSES_MS : [0];
     this.#waiting += 1;
     try {
       for (const pauseMs of pauses) {

@@ -4,15 +4,16 @@ import { timelineOnce } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { Config } from '../config/schema.js';
 import type { CallFinder } from './call-finder.js';
-import type { RetellCall } from './call-object.js';
+import { callRefOf, type RetellCall } from './call-object.js';
+import { settingsOf } from './number-settings.js';
 import { endOf } from './reaper.js';
+import { isLifecycleEvent, type StoredWebhook } from './stored-webhook.js';
 
-/** The webhooks about a call that are written down (retell.md 5.1). */
-export const CALL_EVENTS = ['call_started', 'call_ended', 'call_analyzed'] as const;
-export type RetellCallEvent = (typeof CALL_EVENTS)[number];
-
-/** `written`: what it told is in the call's record. `unmatched`: it is about none of our calls. */
-export type CallWebhookOutcome = 'written' | 'unmatched';
+/**
+ * `written`: what it told is in the call's record. `unmatched`: it is about none of our calls. `early`: it may be about
+ * one that has not come yet.
+ */
+export type CallWebhookOutcome = 'written' | 'unmatched' | 'early';
 
 export interface CallWebhookOptions {
   /** The configuration in force. */
@@ -24,7 +25,10 @@ export interface CallWebhookOptions {
   correlated: (how: 'retell_call_id' | 'call_ref' | 'none') => void;
 }
 
-/** Writes what Retell tells about a call into its record, each thing once however often it comes. */
+/** Ends of a call at Retell; its timeline has one entry of each. */
+const OVER = new Set(['call_ended', 'call_analyzed']);
+
+/** Writes what Retell tells about a call into its record, each thing once however often it comes and in any order. */
 export class CallWebhook {
   readonly #o: CallWebhookOptions;
 
@@ -35,26 +39,38 @@ export class CallWebhook {
   /**
    * Resolves when it is written. Handling it again, or another one before it, changes nothing.
    *
-   * @throws where Redis does not take it: Retell has to send it again
+   * @throws where Redis does not take it
    */
-  async handle(event: RetellCallEvent, told: RetellCall): Promise<CallWebhookOutcome> {
-    const connected = event === 'call_started' || told.start_timestamp !== undefined;
-    const found = await this.#o.finder.find(told, connected);
-    this.#o.correlated(found?.how ?? 'none');
-    if (found === undefined) return 'unmatched';
+  async handle(webhook: StoredWebhook): Promise<CallWebhookOutcome> {
+    const { event, call: told, receivedAt } = webhook;
+    const connected = !OVER.has(event) || told?.start_timestamp !== undefined;
+    const found = told === undefined ? undefined : await this.#o.finder.find(told, connected);
+    if (told === undefined || found === undefined || found === 'foreign') {
+      if (told !== undefined && found === undefined && this.#mayCome(told)) return 'early';
+      this.#o.correlated('none');
+      return 'unmatched';
+    }
+    this.#o.correlated(found.how);
     const { call } = found;
-    const { store } = this.#o;
-    const over = event !== 'call_started';
-    const now = Date.now();
+    const over = OVER.has(event);
     const fields = {
       retell_call_id: told.call_id,
       ...(told.agent_id === undefined ? {} : { agent_id: told.agent_id }),
       ...(over ? endOf(told) : {}),
-      ...timelineOnce(`retell_${event}`, now, over ? { reason: told.disconnection_reason } : {}),
+      ...entryOf(webhook, told, receivedAt),
     };
-    await store.merge([{ id: call.id, atMs: now, fields }]);
+    await this.#o.store.merge([{ id: call.id, atMs: receivedAt, fields }]);
     if (over && stateOf(call) !== 'ended') await this.#lookAgain(call.id);
     return 'written';
+  }
+
+  /** It bears our id, or is about a number of ours: its call may be on its way. */
+  #mayCome(told: RetellCall): boolean {
+    const { current } = this.#o.config;
+    return (
+      callRefOf(told) !== undefined ||
+      [told.to_number, told.from_number].some((number) => settingsOf(current, number ?? '') !== undefined)
+    );
   }
 
   /** Retell sends its BYE at about the same time: only a call that is up after a while lingers. */
@@ -63,4 +79,16 @@ export class CallWebhook {
     if (end_dialogs === 'off') return;
     await this.#o.due.schedule('dialog_lingers', id, Date.now() + grace_s * 1000);
   }
+}
+
+/** What the timeline has of it. Of what was said, nothing. */
+function entryOf(
+  { event, destination, key }: StoredWebhook,
+  { disconnection_reason: reason }: RetellCall,
+  atMs: number,
+): Record<string, string> {
+  if (event === 'transcript_updated') return {};
+  if (isLifecycleEvent(event))
+    return timelineOnce(`retell_${event}`, atMs, OVER.has(event) ? { reason } : {});
+  return timelineOnce(`retell_${event}`, atMs, { to: destination }, key);
 }

@@ -10,13 +10,14 @@ export const DUE_KINDS = [
   'transfer_challenged',
   'transfer_late',
   'transfer_over',
+  'retell_webhook',
 ] as const;
 export type DueKind = (typeof DUE_KINDS)[number];
 
 /** One piece of work; without a time it is not wanted any more. */
 export interface DueChange {
   kind: DueKind;
-  /** What it is for: a call's id, for a transfer that and `/` and its own. */
+  /** What it is for: a call's id, for a transfer that and `/` and its own, for a webhook that of its entry. */
   id: string;
   /** When it is due, in ms since 1970. */
   atMs?: number;
@@ -28,8 +29,11 @@ export type DueOutcome = 'done' | 'failed' | 'dropped';
 export interface DueWorkOptions {
   /** A connection for commands that fail where Redis is away. */
   redis: Redis;
-  /** Do the work; they may be called again for the same piece, and reject where it has to be tried again. */
-  handlers: Record<DueKind, (id: string) => Promise<void>>;
+  /**
+   * Do the work; they may be called again for the same piece, and reject where it has to be tried again. They are told
+   * where nobody tries again after them.
+   */
+  handlers: Record<DueKind, (id: string, last: boolean) => Promise<void>>;
   /** Told of trouble. */
   warn: (detail: Record<string, unknown>, message: string) => void;
   /** Told of every try. */
@@ -245,7 +249,7 @@ export class DueWork {
     // Taken so often without an outcome: whoever takes it dies of it.
     if (tries > MAX_TRIES) return new Error('no outcome of any try');
     try {
-      await this.#o.handlers[kind](id);
+      await this.#o.handlers[kind](id, tries === MAX_TRIES);
       return undefined;
     } catch (error) {
       return error ?? new Error('failed');

@@ -1,4 +1,5 @@
-import type { RecordFields } from '../record.js';
+/** Fields of a call's record. */
+type RecordFields = Record<string, string>;
 
 /** Who wanted the transfer: the API, the agent by its function, or Retell by a REFER of its own. */
 export type TransferSource = 'api' | 'function' | 'retell';

@@ -2,17 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { ActiveConfig } from '../../config/active.js';
 import type { Config } from '../../config/schema.js';
 import { KamailioError } from '../../kamailio/errors.js';
-import type { KamailioNode, ReferOrder, ReferStart } from '../../kamailio/node.js';
-import { type Call, callerLeg, stateOf } from '../call.js';
+import type { KamailioNode, ReferStart } from '../../kamailio/node.js';
+import { type Call, stateOf } from '../call.js';
 import type { CallChanges } from '../changes.js';
-import type { Hangups } from '../due/deadline.js';
 import type { DueWork } from '../due/work.js';
 import { CallError } from '../errors.js';
 import type { CallStore } from '../store.js';
 import { parseDestination, refusalOf } from './destination.js';
-import { answerChallenge } from './digest.js';
 import { TransferError } from './errors.js';
-import { endOnWire, openChallenge, referEventsOf } from './outcome.js';
+import { orderOf, targetOf } from './order.js';
 import { hostOfUri, shapeRefer } from './refer.js';
 import { lateAfter, type TransferTracker } from './tracker.js';
 import {
@@ -45,9 +43,6 @@ export interface TransfersOptions {
   nodes: ReadonlyMap<string, KamailioNode>;
   tracker: TransferTracker;
   due: Pick<DueWork, 'apply'>;
-  hangups: Hangups;
-  /** Whether the records know all that the node has told so far. */
-  isToldInFull: (node: KamailioNode) => Promise<boolean>;
   /** Told of each transfer that was begun by command. */
   begun: (source: TransferSource) => void;
 }
@@ -117,88 +112,6 @@ export class Transfers {
     } finally {
       watch.stop();
     }
-  }
-
-  /** Answers the challenge to a REFER of ours, or ends the transfer where nobody can. @throws where it has to be tried again */
-  async answerChallenge(callId: string, transferId: string): Promise<void> {
-    const call = await this.#o.store.get(callId);
-    const transfer = call?.transfers.find(({ id }) => id === transferId);
-    if (call === undefined || transfer === undefined || transfer.end !== undefined) return;
-    const challenge = openChallenge(referEventsOf(call.timeline, transferId));
-    if (challenge?.code === undefined) return;
-    const rejected = (reason: string) =>
-      this.#end(callId, transfer, {
-        outcome: 'rejected',
-        status: challenge.code as number,
-        reason,
-        at: challenge.at,
-      });
-    if (stateOf(call) === 'ended') return;
-    const carrier = this.#o.config.current.carriers.find(({ name }) => name === call.carrier);
-    if (carrier?.digest === undefined)
-      return rejected('the carrier challenges, and there is no digest for it');
-    const node = this.#o.nodes.get(call.node);
-    const uri = targetOf(call)?.contact ?? '';
-    const answer = answerChallenge(challenge.challenge ?? '', { method: 'REFER', uri }, carrier.digest);
-    if (answer === undefined) return rejected('the challenge of the carrier cannot be answered');
-    if (node === undefined) return rejected('the node of the call is not configured');
-    const name = challenge.code === 401 ? 'Authorization' : 'Proxy-Authorization';
-    const order = orderOf(call, transfer, [[name, answer]], 2);
-    // It was sent already, or the call is over: what the wire says of that comes by itself.
-    if (order !== undefined) await node.refer(order);
-  }
-
-  /**
-   * Ends a transfer that the carrier tells nothing of: its time is over, or its call. First everything that the node has
-   * told has to be known.
-   *
-   * @throws where it has to be tried again
-   */
-  async endLate(callId: string, transferId: string): Promise<void> {
-    const open = await this.#open(callId, transferId);
-    if (open === undefined) return;
-    const node = this.#o.nodes.get(open.call.node);
-    if (node !== undefined && !(await this.#knowsAll(node))) {
-      throw new Error('what the node tells of a transfer is not known yet');
-    }
-    const { call, transfer } = (await this.#open(callId, transferId)) ?? {};
-    if (call === undefined || transfer === undefined) return;
-    const end = endOnWire(transfer, referEventsOf(call.timeline, transferId));
-    if (end !== undefined) return this.#end(callId, transfer, end);
-    if (call.ended_at !== undefined) {
-      return this.#end(callId, transfer, {
-        outcome: 'call_ended',
-        reason: `the call was ended by ${call.ended_by ?? 'somebody'}`,
-        at: call.ended_at,
-      });
-    }
-    const { requested_at, timeout_s } = transfer;
-    const deadlineMs = requested_at + timeout_s * 1000;
-    if (deadlineMs > Date.now()) return;
-    // A control plane that was killed just then may not have sent it.
-    const left = call.timeline.some(
-      ({ type, transfer: id }) => id === transferId && type.startsWith('refer_'),
-    );
-    const reason = left ? `the carrier told of no outcome in ${timeout_s} s` : 'no REFER was seen leaving';
-    return this.#end(callId, transfer, { outcome: 'timed_out', reason, at: deadlineMs });
-  }
-
-  /** A record that does not say more than it does because the node is down will not say more. */
-  async #knowsAll(node: KamailioNode): Promise<boolean> {
-    try {
-      return await this.#o.isToldInFull(node);
-    } catch (error) {
-      if (error instanceof KamailioError) return true;
-      throw error;
-    }
-  }
-
-  async #open(callId: string, transferId: string): Promise<{ call: Call; transfer: Transfer } | undefined> {
-    const call = await this.#o.store.get(callId);
-    const transfer = call?.transfers.find(({ id }) => id === transferId);
-    return call === undefined || transfer === undefined || transfer.end !== undefined
-      ? undefined
-      : { call, transfer };
   }
 
   async #upCall(callId: string): Promise<Call> {
@@ -315,37 +228,6 @@ const NOTHING_TOLD = {
   end: undefined,
   told: undefined,
 };
-
-/** The carrier's side of a call. */
-function targetOf({ dialog, direction }: Call) {
-  if (dialog === undefined) return undefined;
-  return callerLeg(direction) === 'carrier' ? dialog.caller : dialog.callee;
-}
-
-/** A REFER to the carrier's side of a call, in the name of Retell's. */
-function orderOf(
-  call: Call,
-  transfer: Transfer,
-  credentials: ReferOrder['headers'],
-  attempt: ReferOrder['attempt'],
-): ReferOrder | undefined {
-  const { dialog } = call;
-  if (dialog === undefined) return undefined;
-  const caller = { ...dialog.caller, uri: dialog.from_uri };
-  const callee = { ...dialog.callee, uri: dialog.to_uri };
-  const toCaller = callerLeg(call.direction) === 'carrier';
-  return {
-    callId: call.id,
-    transferId: transfer.id,
-    sipCallId: call.sip_call_id ?? '',
-    to: toCaller ? caller : callee,
-    from: toCaller ? callee : caller,
-    toCaller,
-    headers: [...(transfer.headers ?? []), ...credentials],
-    attempt,
-    timeoutS: transfer.timeout_s,
-  };
-}
 
 function inProgress(): CallError {
   return new CallError('transfer_in_progress', 'another transfer of the call is under way');

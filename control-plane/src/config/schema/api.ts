@@ -37,6 +37,19 @@ export const Api = Type.Object(
       format: 'host-port',
       default: '127.0.0.1:8080',
     }),
+    trusted_proxies: Type.Array(
+      Type.String({
+        description: 'CIDR network or single address',
+        format: 'network',
+        examples: ['192.0.2.20'],
+      }),
+      {
+        description: 'Reverse proxies whose X-Forwarded-For is believed',
+        default: [],
+        maxItems: 64,
+        examples: [['192.0.2.20']],
+      },
+    ),
     tokens: Type.Array(ApiToken, {
       description: 'Who may use the API',
       minItems: 1,

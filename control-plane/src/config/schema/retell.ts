@@ -45,6 +45,19 @@ export const Retell = Type.Object(
         examples: [['${RETELL_WEBHOOK_KEY}']],
       },
     ),
+    webhook_networks: Type.Array(
+      Type.String({
+        description: 'CIDR network or single address',
+        format: 'network',
+        examples: ['100.20.5.228'],
+      }),
+      {
+        description: "Where Retell's webhooks come from; with none, from anywhere: their signature counts",
+        default: [],
+        maxItems: 64,
+        examples: [['100.20.5.228']],
+      },
+    ),
     gateways: gateways({
       one: "One of Retell's SIP addresses",
       all: 'Where calls for Retell go',

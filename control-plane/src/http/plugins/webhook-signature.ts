@@ -3,6 +3,15 @@ import { verify } from 'retell-sdk';
 import type { Config } from '../../config/schema.js';
 import { Problem } from '../problems.js';
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The body as it came. */
+    rawBody: string;
+    /** Whether its signature is too old rather than wrong. */
+    isStale: boolean;
+  }
+}
+
 export interface WebhookSignatureOptions {
   /** The keys that a webhook may be signed with, as they are at this moment. */
   keys: () => readonly string[];
@@ -28,14 +37,26 @@ export const webhookSignaturePlugin = fp<WebhookSignatureOptions>(
     app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (_request, body, done) =>
       done(null, body),
     );
+    app.decorateRequest('rawBody', '');
+    app.decorateRequest('isStale', false);
     app.addHook('preValidation', async (request) => {
-      const raw = typeof request.body === 'string' ? request.body : '';
-      await requireSignature(raw, request.headers[HEADER], keys());
-      request.body = parseJson(raw);
+      request.rawBody = typeof request.body === 'string' ? request.body : '';
+      const signature = request.headers[HEADER];
+      request.isStale = isStale(signature);
+      await requireSignature(request.rawBody, signature, keys());
+      request.body = parseJson(request.rawBody);
     });
   },
   { name: 'webhook-signature', dependencies: ['errors'] },
 );
+
+/** How far its time may be off, in ms (retell.md 5.3). */
+const WINDOW_MS = 300_000;
+
+function isStale(signature: string | string[] | undefined): boolean {
+  const [, time] = /^v=(\d{1,16}),d=[0-9a-f]+$/i.exec(String(signature)) ?? [];
+  return time !== undefined && Math.abs(Date.now() - Number(time)) > WINDOW_MS;
+}
 
 /** @throws Problem invalid_signature */
 async function requireSignature(

@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { ActiveConfig } from '../../config/active.js';
-import { readRetellCall } from '../../retell/call-object.js';
-import { CALL_EVENTS, type CallWebhook, type CallWebhookOutcome } from '../../retell/call-webhook.js';
+import { isWithin } from '../../config/networks.js';
 import type { InboundCorrelation } from '../../retell/correlation.js';
 import {
   type InboundOutcome,
@@ -11,6 +10,8 @@ import {
   readInboundQuestion,
 } from '../../retell/inbound-webhook.js';
 import { settingsOf } from '../../retell/number-settings.js';
+import { readWebhook } from '../../retell/stored-webhook.js';
+import type { WebhookStore } from '../../retell/webhook-store.js';
 import { signatureKeys, webhookSignaturePlugin } from '../plugins/webhook-signature.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
@@ -18,9 +19,10 @@ import { ProblemSchema } from '../schemas.js';
 /** How a webhook was answered; what is not an outcome of its own by the kind of its status. */
 export type WebhookOutcome =
   | InboundOutcome
-  | CallWebhookOutcome
-  | 'ignored'
+  | 'stored'
   | 'invalid_signature'
+  | 'stale_signature'
+  | 'source_not_allowed'
   | 'malformed'
   | 'failed';
 
@@ -28,7 +30,7 @@ export interface WebhookRoutesOptions {
   /** The configuration in force. */
   config: ActiveConfig;
   correlation: InboundCorrelation;
-  callWebhook: CallWebhook;
+  webhooks: WebhookStore;
   /** Told of every webhook: how it was answered, and how long that took, in seconds. */
   webhookDone: (outcome: WebhookOutcome, seconds: number) => void;
 }
@@ -80,12 +82,21 @@ const InboundReply = Type.Object({
 /** What Retell asks us. These routes need no token: Retell signs what it sends. */
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (
   app,
-  { config, correlation, callWebhook, webhookDone },
+  { config, correlation, webhooks, webhookDone },
 ) => {
   await app.register(webhookSignaturePlugin, { keys: () => signatureKeys(config.current) });
   app.decorateRequest('webhookOutcome', undefined);
+  app.addHook('onRequest', async (request) => {
+    const networks = config.current.retell.webhook_networks;
+    if (networks.length === 0 || isWithin(request.ip, networks)) return;
+    request.webhookOutcome = 'source_not_allowed';
+    throw new Problem('source_not_allowed', `${request.ip} is in none of retell.webhook_networks`);
+  });
   app.addHook('onResponse', async (request, reply) => {
-    webhookDone(request.webhookOutcome ?? outcomeOfStatus(reply.statusCode), reply.elapsedTime / 1000);
+    webhookDone(
+      request.webhookOutcome ?? outcomeOfStatus(reply.statusCode, request.isStale),
+      reply.elapsedTime / 1000,
+    );
   });
 
   app.post(
@@ -118,27 +129,24 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       schema: {
         summary: "Retell's webhook of what happens to a call",
         description:
-          'Signed by Retell (X-Retell-Signature); no token is needed. Answered once it is in the record of the call.',
+          'Signed by Retell (X-Retell-Signature); no token is needed. Answered once it is in Redis; it is written into the record of its call right after.',
         tags: ['webhooks'],
         body: CallBody,
         response: { 204: Type.Null(), '4xx': ProblemSchema, '5xx': ProblemSchema },
       },
     },
     async (request, reply) => {
-      const event = CALL_EVENTS.find((known) => known === request.body.event);
-      if (event === undefined) {
-        request.webhookOutcome = 'ignored';
-      } else {
-        const call = readRetellCall(request.body.call);
-        if (call === undefined) throw new Problem('validation_failed', 'body.call is no call of Retell');
-        request.webhookOutcome = await callWebhook.handle(event, call);
-      }
+      const webhook = readWebhook(request.body, request.rawBody, Date.now());
+      if (webhook === undefined)
+        throw new Problem('validation_failed', 'body is no event about a call of Retell');
+      if (!(await webhooks.add(webhook))) throw new Problem('webhooks_full', 'send it again later');
+      request.webhookOutcome = 'stored';
       return reply.code(204).send(null);
     },
   );
 };
 
-function outcomeOfStatus(status: number): WebhookOutcome {
-  if (status === 401) return 'invalid_signature';
+function outcomeOfStatus(status: number, isStale: boolean): WebhookOutcome {
+  if (status === 401) return isStale ? 'stale_signature' : 'invalid_signature';
   return status < 500 ? 'malformed' : 'failed';
 }

@@ -1,0 +1,175 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+
+/** The consumer group that all replicas of the control plane share. */
+export const GROUP = 'control-plane';
+
+/** One entry of a stream; without fields where it was trimmed meanwhile. */
+export type StreamEntry = [id: string, fields: string[] | null];
+
+export interface StreamConsumerOptions {
+  /** A connection of the consumer's own: blocking reads hold it. */
+  redis: Redis;
+  /** Keys of the streams. */
+  streams: readonly string[];
+  /** This replica's name in the consumer group. */
+  consumer: string;
+  /** What the streams hold, for messages. */
+  what: string;
+  /** Handles entries of one stream; rejects where they have to be handled again. */
+  handle: (stream: string, entries: readonly StreamEntry[]) => Promise<void>;
+  /** Told of trouble that the consumer deals with itself. */
+  warn: (detail: Record<string, unknown>, message: string) => void;
+  /** Whether entries are deleted once they are handled. Default false. */
+  deleteHandled?: boolean;
+  /** An entry that another consumer took and did not acknowledge for so long is taken over, in ms. Default 5,000. */
+  claimAfterMs?: number;
+  /** Most entries in one read. Default 100. */
+  count?: number;
+}
+
+/** The longest that one read blocks, in ms. */
+const BLOCK_MS = 500;
+const RETRY_MS = 200;
+/** How long a stop waits for Redis, in ms. */
+const STOP_WAIT_MS = 2000;
+
+/**
+ * Reads Redis Streams as one consumer of a group. An entry is acknowledged after it is handled, never before: a crash
+ * in between makes another consumer handle it again.
+ */
+export class StreamConsumer {
+  readonly #o: Required<StreamConsumerOptions>;
+  readonly #abort = new AbortController();
+  #running: Promise<void> | undefined;
+  #nextClaim = 0;
+
+  constructor(options: StreamConsumerOptions) {
+    this.#o = { deleteHandled: false, claimAfterMs: 5000, count: 100, ...options };
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** Stops after the entries in hand, or where Redis does not answer, after a short wait. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    const waited = new AbortController();
+    await Promise.race([
+      this.#running,
+      delay(STOP_WAIT_MS, undefined, { signal: waited.signal }).catch(() => {}),
+    ]);
+    waited.abort();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      try {
+        if (Date.now() >= this.#nextClaim) await this.#claim();
+        await this.#read();
+      } catch (error) {
+        if (this.#abort.signal.aborted) return;
+        await this.#recover(error);
+      }
+    }
+  }
+
+  /** Redis may have lost its data, and the groups with it: they are made again, from the beginning. */
+  async #recover(error: unknown): Promise<void> {
+    if (error instanceof Error && error.message.startsWith('NOGROUP')) {
+      await this.#createGroups().catch((cause) =>
+        this.#o.warn({ err: cause }, 'consumer groups not created'),
+      );
+      return;
+    }
+    this.#o.warn({ err: error }, `${this.#o.what} not read: trying again`);
+    await this.#pause();
+  }
+
+  async #createGroups(): Promise<void> {
+    for (const stream of this.#o.streams) {
+      try {
+        await this.#o.redis.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
+      } catch (error) {
+        if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error;
+      }
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { redis, streams, consumer, count } = this.#o;
+    const reply = (await redis.xreadgroup(
+      'GROUP',
+      GROUP,
+      consumer,
+      'COUNT',
+      count,
+      'BLOCK',
+      BLOCK_MS,
+      'STREAMS',
+      ...streams,
+      ...streams.map(() => '>'),
+    )) as [stream: string, entries: StreamEntry[]][] | null;
+    for (const [stream, entries] of reply ?? []) await this.#handle(stream, entries);
+  }
+
+  /**
+   * Takes over what consumers that are gone have left unacknowledged. The first time that is everything: who starts
+   * may have been killed a moment ago, and what another replica has in hand may be handled twice.
+   */
+  async #claim(): Promise<void> {
+    const { redis, streams, consumer, count } = this.#o;
+    const claimAfterMs = this.#nextClaim === 0 ? 0 : this.#o.claimAfterMs;
+    for (const stream of streams) {
+      let start = '0-0';
+      do {
+        const [next, entries] = (await redis.xautoclaim(
+          stream,
+          GROUP,
+          consumer,
+          claimAfterMs,
+          start,
+          'COUNT',
+          count,
+        )) as [string, StreamEntry[]];
+        await this.#handle(stream, entries);
+        start = next;
+      } while (start !== '0-0' && !this.#abort.signal.aborted);
+    }
+    this.#nextClaim = Date.now() + this.#o.claimAfterMs;
+  }
+
+  /** Tries until the entries are handled, or the consumer is stopped: nothing is acknowledged before. */
+  async #handle(stream: string, entries: readonly StreamEntry[]): Promise<void> {
+    if (entries.length === 0) return;
+    const { redis, what, warn, handle, deleteHandled } = this.#o;
+    for (;;) {
+      try {
+        await handle(stream, entries);
+        break;
+      } catch (error) {
+        if (this.#abort.signal.aborted) throw error;
+        warn({ err: error, entries: entries.length }, `${what} not written: trying again`);
+        await this.#pause();
+      }
+    }
+    const ids = entries.map(([id]) => id);
+    if (!deleteHandled) {
+      await redis.xack(stream, GROUP, ...ids);
+      return;
+    }
+    // In one step: what is acknowledged and not deleted nobody would delete any more.
+    for (const [error] of (await redis
+      .multi()
+      .xack(stream, GROUP, ...ids)
+      .xdel(stream, ...ids)
+      .exec()) ?? []) {
+      if (error) throw error;
+    }
+  }
+
+  async #pause(): Promise<void> {
+    await delay(RETRY_MS, undefined, { signal: this.#abort.signal }).catch(() => {});
+  }
+}
