@@ -8,7 +8,7 @@ import { refer, startStage, transferOf } from '../harness/transfers-by-retell.js
 interface Play {
   name: string;
   /** What the carrier does with the REFER. */
-  carrier: (refer: IncomingRequest, call: SipCall) => Promise<unknown> | undefined;
+  carrier: (refer: IncomingRequest, call: SipCall, retell: SipCall) => Promise<unknown> | undefined;
   /** What Retell's REFER is answered with. */
   answer: number;
   /** Status lines that reach Retell. */
@@ -141,10 +141,16 @@ const PLAYS: Play[] = [
     endedBy: 'retell',
   },
   {
-    name: 'and the carrier hangs up with the last NOTIFY',
-    carrier: async (request, call) => {
+    name: 'and the carrier hangs up just before the last NOTIFY',
+    carrier: async (request, call, retell) => {
       request.reply(202);
-      await Promise.all([call.bye(), notify(call, 200)]);
+      // Sent back to back they may overtake each other in Kamailio's workers.
+      const arrived = new Promise<IncomingRequest>((resolve) => retell.on('BYE', resolve));
+      const ended = call.bye();
+      const bye = await arrived;
+      await notify(call, 200);
+      bye.reply(200);
+      await ended;
     },
     answer: 202,
     told: ['SIP/2.0 200 Whatever'],
@@ -182,7 +188,7 @@ for (const direction of ['inbound', 'outbound'] as const) {
           });
           const arrived = nextRefer(carrier);
           const answer = refer(retell);
-          await play.carrier(await arrived, carrier);
+          await play.carrier(await arrived, carrier, retell);
           t.equal((await answer).status, play.answer);
           if (play.hangsUp === 'early') await retell.bye();
           const transfer = await transferOf(stage, call);
