@@ -28,6 +28,22 @@ export interface StreamConsumerOptions {
   count?: number;
 }
 
+/** Makes the group of each stream that has none, from the stream's beginning. */
+export async function createGroups(redis: Redis, streams: readonly string[]): Promise<void> {
+  for (const stream of streams) {
+    try {
+      await redis.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error;
+    }
+  }
+}
+
+/** Whether a read failed because a stream has no group yet. */
+export function isNoGroup(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOGROUP');
+}
+
 /** The longest that one read blocks, in ms. */
 const BLOCK_MS = 500;
 const RETRY_MS = 200;
@@ -77,24 +93,14 @@ export class StreamConsumer {
 
   /** Redis may have lost its data, and the groups with it: they are made again, from the beginning. */
   async #recover(error: unknown): Promise<void> {
-    if (error instanceof Error && error.message.startsWith('NOGROUP')) {
-      await this.#createGroups().catch((cause) =>
+    if (isNoGroup(error)) {
+      await createGroups(this.#o.redis, this.#o.streams).catch((cause) =>
         this.#o.warn({ err: cause }, 'consumer groups not created'),
       );
       return;
     }
     this.#o.warn({ err: error }, `${this.#o.what} not read: trying again`);
     await this.#pause();
-  }
-
-  async #createGroups(): Promise<void> {
-    for (const stream of this.#o.streams) {
-      try {
-        await this.#o.redis.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
-      } catch (error) {
-        if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error;
-      }
-    }
   }
 
   async #read(): Promise<void> {

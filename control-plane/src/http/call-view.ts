@@ -1,4 +1,5 @@
 import { type Call, stateOf } from '../calls/call.js';
+import { iso, isoOrNull } from './iso.js';
 import { transferView } from './transfer-view.js';
 
 /** A call as the API shows it: times in ISO 8601, null for what is not known. */
@@ -32,12 +33,4 @@ export function callView(call: Call) {
     transferred_to: call.transferred_to,
     timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
   };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | undefined): string | null {
-  return ms === undefined ? null : iso(ms);
 }

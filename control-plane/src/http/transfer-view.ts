@@ -1,4 +1,5 @@
 import { type Transfer, transferStateOf } from '../calls/transfer/transfer.js';
+import { iso, isoOrNull } from './iso.js';
 
 /** A transfer as the API shows it: times in ISO 8601, null for what is not known. */
 export function transferView(transfer: Transfer) {
@@ -21,12 +22,4 @@ export function transferView(transfer: Transfer) {
     agent_told: told === undefined ? null : told.outcome === 'told',
     warnings,
   };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | undefined): string | null {
-  return ms === undefined ? null : iso(ms);
 }

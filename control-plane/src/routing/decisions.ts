@@ -1,10 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { createGroups, GROUP, isNoGroup } from '../stream-consumer.js';
 import { type DecisionQuestion, parseQuestion, QuestionFormatError } from './decision-question.js';
 import type { DecisionNode, DecisionObserver, Register } from './register.js';
-
-/** The consumer group that all replicas of the control plane share: one of them gets each question. */
-const GROUP = 'control-plane';
 
 export interface DecisionsOptions {
   /** A connection of its own: blocking reads hold it. */
@@ -85,21 +83,11 @@ export class Decisions {
   /** Redis may have lost its data, and the groups with it: they are made again. What is old is not answered. */
   async #recover(error: unknown): Promise<void> {
     try {
-      if (error instanceof Error && error.message.startsWith('NOGROUP')) return await this.#createGroups();
+      if (isNoGroup(error)) return await createGroups(this.#o.redis, [...this.#o.nodes.keys()].map(streamOf));
       throw error;
     } catch (err) {
       this.#o.warn({ err }, 'decisions not read: trying again');
       await delay(RETRY_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
-    }
-  }
-
-  async #createGroups(): Promise<void> {
-    for (const node of this.#o.nodes.keys()) {
-      try {
-        await this.#o.redis.xgroup('CREATE', streamOf(node), GROUP, '0', 'MKSTREAM');
-      } catch (error) {
-        if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error;
-      }
     }
   }
 

@@ -30,9 +30,9 @@ export class UnfinishedTransfers {
 
   /** Answers the challenge to a REFER of ours, or ends the transfer where nobody can. @throws where it has to be tried again */
   async answerChallenge(callId: string, transferId: string): Promise<void> {
-    const call = await this.#o.store.get(callId);
-    const transfer = call?.transfers.find(({ id }) => id === transferId);
-    if (call === undefined || transfer === undefined || transfer.end !== undefined) return;
+    const open = await this.#open(callId, transferId);
+    if (open === undefined) return;
+    const { call, transfer } = open;
     const challenge = openChallenge(referEventsOf(call.timeline, transferId));
     if (challenge?.code === undefined) return;
     const rejected = (reason: string) =>
