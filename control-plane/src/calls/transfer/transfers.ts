@@ -77,7 +77,7 @@ export class Transfers {
       if (node === undefined) {
         throw new CallError('node_unknown', `the call is on ${call.node}, which is not configured`);
       }
-      return await this.#send(call, node, { id: randomUUID(), ...request, ...NOTHING_TOLD }, carrier);
+      return await this.#send(call, node, request, carrier);
     } finally {
       await store.unlock(lock);
     }
@@ -168,19 +168,12 @@ export class Transfers {
   async #send(
     call: Call,
     node: KamailioNode,
-    transfer: Transfer,
+    request: TransferRequest,
     carrier: Config['carriers'][number],
   ): Promise<Transfer> {
     const { store, due, begun } = this.#o;
-    const {
-      id,
-      accepted_at: _,
-      trying_at: __,
-      ringing_at: ___,
-      end: ____,
-      told: _____,
-      ...request
-    } = transfer;
+    const id = randomUUID();
+    const transfer: Transfer = { id, ...request, ...NOTHING_TOLD };
     await due.apply([lateAfter(call.id, transfer)]);
     await store.merge([
       { id: call.id, atMs: transfer.requested_at, fields: transferFields.requested(id, request) },
