@@ -4,9 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
+import { DetailRecords } from './calls/detail-records.js';
 import { endByDeadline } from './calls/due/deadline.js';
 import { dueAfter } from './calls/due/plan.js';
 import { DueWork } from './calls/due/work.js';
+import { EventFeed } from './calls/event-feed.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
@@ -109,6 +111,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
 
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
+    const detailRecords = new DetailRecords(redis, store, config.calls.retention_days * 86_400);
     const tracker = new TransferTracker(store, metrics.transfers);
     const secondCalls = new SecondCalls(store);
     const handler = new EventHandler(store, metrics, async (changes) => {
@@ -188,6 +191,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
         dialog_lingers: async (id) => void (await reaper.checkHere(id)),
         retell_webhook: (id, last) => webhookWorker.again(id, last),
+        detail_record: async (piece) => metrics.records.written(await detailRecords.write(piece)),
       },
       warn,
       tried: (kind, outcome) => metrics.dueWorkTried(kind, outcome),
@@ -270,6 +274,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       drains,
       reload,
       reconciler,
+      feed: new EventFeed(redis, store),
+      eventStreams: (open) => metrics.records.eventStreams(open),
+      eventStreamDropped: () => metrics.records.eventStreamDropped(),
+      detailRecords,
       correlation,
       webhooks,
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
@@ -312,7 +320,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
     stack.push(async () => retell.close());
     const trimming = setInterval(() => {
-      store.trim(Date.now()).catch((err) => warn({ err }, 'expired records not trimmed'));
+      Promise.all([store.trim(Date.now()), detailRecords.trim(Date.now())]).catch((err) =>
+        warn({ err }, 'expired records not trimmed'),
+      );
     }, TRIM_INTERVAL_MS);
     stack.push(async () => clearInterval(trimming));
     stack.push(() => app.close());

@@ -1,4 +1,4 @@
-import { DUE_KINDS } from '../../control-plane/src/calls/due/work.js';
+import { DUE_KINDS } from '../../control-plane/src/calls/due/kinds.js';
 import type { CallEntry, NumberBehaviour } from '../retell-simulator/simulator.js';
 import { eventually } from './await.js';
 import { type RegisterScene, startRegisterScene } from './register-scene.js';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { sign } from 'retell-sdk';
-import type { DueKind } from '../../control-plane/src/calls/due/work.js';
+import type { DueKind } from '../../control-plane/src/calls/due/kinds.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { ActiveConfig } from '../../control-plane/src/config/active.js';
 import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';

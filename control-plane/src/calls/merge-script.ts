@@ -1,18 +1,41 @@
+import { dueKey } from './due/kinds.js';
+import {
+  CALL_EVENT_FIELDS,
+  PUBLIC_EVENTS,
+  PUBLIC_EVENTS_KEPT,
+  TRANSFER_EVENT_FIELDS,
+} from './public-events.js';
+
+/** Redis' index of the calls that have ended, by their end. */
+export const ENDED = 'calls:ended';
+/**
+ * News of an ended call within so many ms lead to one writing of its detail record, which is due as long after them:
+ * its BYEs are answered then. What comes once that has begun is another piece of work, so nothing is missed.
+ */
+const RECORD_SETTLE_MS = 1000;
+
 /** Prefix of the index of the calls to one of our numbers that Retell has answered, by their end. */
 export const INBOUND = 'calls:inbound:';
 /** How long an ended call stays there: events of two calls may be handled in another order. */
 const INBOUND_KEPT_MS = 60_000;
 
 /**
- * Adds fields to a call's record, each only where it is not there yet, and keeps the indices right: they change with
- * the record's first fields, its names and its end. An inbound call that Retell has answered is in its number's index
- * for a minute longer than it is up.
+ * Adds fields to a call's record, each only where it is not there yet, and in the same step does all that has to follow
+ * from them, so that a crash loses none of it:
+ * - The indices change with the record's first fields, its names and its end. An inbound call that Retell has answered
+ *   is in its number's index for a minute longer than it is up.
+ * - What others want to hear of goes into the stream of events.
+ * - An ended call's detail record becomes due, again with what comes late.
+ * Nothing is added to a record whose data was erased.
  *
  * KEYS: record, all calls (by creation), open calls (by creation)
  * ARGV: id, retention in seconds, time in ms for the index, then field, value, ...
  * Returns the fields that were new.
  */
 export const MERGE = `
+local call_events = ${luaTable(CALL_EVENT_FIELDS)}
+local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
+if redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return {} end
 local fresh = {}
 for i = 4, #ARGV, 2 do
   if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then fresh[#fresh + 1] = ARGV[i] end
@@ -32,6 +55,7 @@ if indexed then
   if names[2] then keys[#keys + 1] = 'retell-call:' .. names[2] end
   if names[3] then
     redis.call('ZREM', KEYS[3], ARGV[1])
+    redis.call('ZADD', '${ENDED}', 'NX', names[3], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[2])
     for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
   else
@@ -48,6 +72,35 @@ if answered then
     redis.call('EXPIRE', key, ARGV[2])
   end
 end
+local subject = nil
+for _, field in ipairs(fresh) do
+  local type = call_events[field]
+  local transfer = nil
+  if not type then
+    local id, stage = string.match(field, '^transfer:(.+):(%l+)$')
+    if id then type, transfer = transfer_events[stage], id end
+  end
+  if type then
+    subject = subject or redis.call('HMGET', KEYS[1], 'direction', 'carrier')
+    local entry = {'type', type, 'call', ARGV[1]}
+    if subject[1] then entry[5], entry[6] = 'direction', subject[1] end
+    if subject[2] then entry[#entry + 1], entry[#entry + 2] = 'carrier', subject[2] end
+    if transfer then entry[#entry + 1], entry[#entry + 2] = 'transfer', transfer end
+    redis.call('XADD', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', unpack(entry))
+  end
+end
+if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 then
+  local time = redis.call('TIME')
+  local span = math.floor((time[1] * 1000 + time[2] / 1000) / ${RECORD_SETTLE_MS})
+  local due = (span + 2) * ${RECORD_SETTLE_MS}
+  redis.call('ZADD', '${dueKey('detail_record')}', 'NX', due, ARGV[1] .. '/' .. string.format('%d', span))
+end
 redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
 return fresh
 `;
+
+/** A table of Lua. */
+function luaTable(entries: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(entries).map(([key, value]) => `['${key}'] = '${value}'`);
+  return `{${pairs.join(', ')}}`;
+}

@@ -1,6 +1,7 @@
 import type { Redis, Result } from 'ioredis';
 import { type Call, type CallState, stateOf } from './call.js';
 import { INBOUND, MERGE } from './merge-script.js';
+import { type Page, pageOfCalls } from './paging.js';
 import { callOfRecord, type RecordFields } from './record.js';
 
 const ALL = 'calls:all';
@@ -39,20 +40,8 @@ export interface CallFilter {
   number?: string | undefined;
 }
 
-export interface CallPage {
-  items: Call[];
-  next_cursor: string | null;
-}
-
-/** Where a page starts: the place of the last call of the page before. */
-interface Cursor {
-  atMs: number;
-  id: string;
-}
-
-/** How many records one page looks at before it hands out a cursor, whatever it has found. */
-const SCAN_LIMIT = 5000;
-const SCAN_STEP = 200;
+/** Records read in one round trip. */
+const READ_STEP = 200;
 
 /** How many open calls one search looks at. */
 const OPEN_LIMIT = 1000;
@@ -107,8 +96,8 @@ export class CallStore {
   /** The calls with these ids, in their order; undefined for one that has no record. */
   async getAll(ids: readonly string[]): Promise<(Call | undefined)[]> {
     const calls: (Call | undefined)[] = [];
-    for (let at = 0; at < ids.length; at += SCAN_STEP)
-      calls.push(...(await this.#read(ids.slice(at, at + SCAN_STEP))));
+    for (let at = 0; at < ids.length; at += READ_STEP)
+      calls.push(...(await this.#read(ids.slice(at, at + READ_STEP))));
     return calls;
   }
 
@@ -177,22 +166,13 @@ export class CallStore {
    * @param cursor the `next_cursor` of the page before
    * @throws RangeError where the cursor is none of ours
    */
-  async list(filter: CallFilter, limit: number, cursor?: string): Promise<CallPage> {
-    const index = filter.state === undefined || filter.state === 'ended' ? ALL : OPEN;
-    const items: Call[] = [];
-    let place = cursor === undefined ? undefined : parseCursor(cursor);
-    for (let scanned = 0; scanned < SCAN_LIMIT; scanned += SCAN_STEP) {
-      const step = await this.#idsBefore(index, place);
-      const calls = await this.#read(step.map(({ id }) => id));
-      for (const [i, call] of calls.entries()) {
-        place = step[i];
-        if (call === undefined || !matches(call, filter)) continue;
-        items.push(call);
-        if (items.length === limit) return { items, next_cursor: place ? formatCursor(place) : null };
-      }
-      if (step.length < SCAN_STEP) return { items, next_cursor: null };
-    }
-    return { items, next_cursor: place ? formatCursor(place) : null };
+  async list(filter: CallFilter, limit: number, cursor?: string): Promise<Page<Call>> {
+    const list = {
+      index: filter.state === undefined || filter.state === 'ended' ? ALL : OPEN,
+      order: 'newest_first',
+      wanted: (call: Call) => matches(call, filter),
+    } as const;
+    return pageOfCalls(this.#redis, list, (ids) => this.#read(ids), limit, cursor);
   }
 
   /**
@@ -223,30 +203,6 @@ export class CallStore {
       return Object.keys(fields).length === 0 ? undefined : callOfRecord(ids[i] as string, fields);
     });
   }
-
-  /** The next ids in order of creation, newest first. Calls of one moment are in reverse order of their ids. */
-  async #idsBefore(index: string, place: Cursor | undefined): Promise<Cursor[]> {
-    const max = place === undefined ? '+inf' : place.atMs;
-    const found: Cursor[] = [];
-    for (let offset = 0; found.length < SCAN_STEP; offset += SCAN_STEP) {
-      const flat = await this.#redis.zrevrangebyscore(
-        index,
-        max,
-        '-inf',
-        'WITHSCORES',
-        'LIMIT',
-        offset,
-        SCAN_STEP,
-      );
-      for (let i = 0; i < flat.length; i += 2) {
-        const next = { id: flat[i] as string, atMs: Number(flat[i + 1]) };
-        const before = place === undefined || next.atMs < place.atMs || next.id < place.id;
-        if (before) found.push(next);
-      }
-      if (flat.length < SCAN_STEP * 2) break;
-    }
-    return found.slice(0, SCAN_STEP);
-  }
 }
 
 /** One merge for each record, with what is first of each field. */
@@ -271,14 +227,4 @@ function matches(call: Call, filter: CallFilter): boolean {
     (filter.carrier === undefined || call.carrier === filter.carrier) &&
     (filter.number === undefined || call.number === filter.number)
   );
-}
-
-function formatCursor({ atMs, id }: Cursor): string {
-  return Buffer.from(`${atMs} ${id}`).toString('base64url');
-}
-
-function parseCursor(cursor: string): Cursor {
-  const match = /^(\d+(?:\.\d+)?) (\S+)$/.exec(Buffer.from(cursor, 'base64url').toString());
-  if (match === null) throw new RangeError('not a cursor of this list');
-  return { atMs: Number(match[1]), id: match[2] as string };
 }

@@ -1,5 +1,5 @@
 import type { Hangups } from '../calls/due/deadline.js';
-import type { DueKind } from '../calls/due/work.js';
+import type { DueKind } from '../calls/due/kinds.js';
 import { FollowUp } from '../calls/transfer/follow-up.js';
 import { nameOfPiece } from '../calls/transfer/tracker.js';
 import { Transfers, type TransfersOptions } from '../calls/transfer/transfers.js';

@@ -10,6 +10,8 @@ import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
 import { type DeadWebhookRoutesOptions, deadWebhookRoutes } from './routes/dead-webhooks.js';
+import { type DetailRecordRoutesOptions, detailRecordRoutes } from './routes/detail-records.js';
+import { type EventRoutesOptions, eventRoutes } from './routes/events.js';
 import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.js';
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
@@ -22,6 +24,8 @@ export interface AppOptions
     CarrierRoutesOptions,
     ConfigRoutesOptions,
     DeadWebhookRoutesOptions,
+    DetailRecordRoutesOptions,
+    EventRoutesOptions,
     FunctionRoutesOptions,
     HangupRoutesOptions,
     OperationsRoutesOptions,
@@ -73,6 +77,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(webhookRoutes, options);
   await app.register(functionRoutes, options);
   await app.register(deadWebhookRoutes, options);
+  await app.register(detailRecordRoutes, options);
+  await app.register(eventRoutes, options);
   return app;
 }
 

@@ -31,6 +31,7 @@ export const PROBLEMS = {
   transfer_unsupported: { status: 422, title: 'The carrier of the call takes no transfer' },
   transfers_limited: { status: 429, title: 'As many transfers have begun in this minute as may' },
   internal_error: { status: 500, title: 'Something went wrong inside the control plane' },
+  event_streams_full: { status: 503, title: 'As many streams of events are open as may' },
   node_unavailable: { status: 503, title: 'The Kamailio node of the call does not answer' },
   node_unknown: { status: 503, title: 'The Kamailio node of the call is not configured' },
   webhooks_full: { status: 503, title: 'As many webhooks wait as may' },

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import Type from 'typebox';
 import { TransferSchema } from './schemas-transfers.js';
 
@@ -13,6 +14,8 @@ const Tie = (call: string) =>
         "header: X-Transferred-From named it; caller: From is the caller's number; numbers: it was the only call of the same number",
     }),
   });
+/** A body that is not JSON, sent as it is made. */
+export const StreamSchema = (description: string) => Type.Unsafe<Readable>({ type: 'string', description });
 const Text = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
 
 export const CallStateSchema = Type.Enum(['routing', 'ringing', 'answered', 'ended'], {
@@ -21,6 +24,15 @@ export const CallStateSchema = Type.Enum(['routing', 'ringing', 'answered', 'end
 export const DirectionSchema = Type.Enum(['inbound', 'outbound'], {
   description: 'inbound: carrier to Retell; outbound: Retell to carrier',
 });
+export const EndedBySchema = Type.Enum([
+  'carrier',
+  'retell',
+  'api',
+  'function',
+  'timeout',
+  'reaper',
+  'failure',
+]);
 const LegSchema = Type.Enum(['carrier', 'retell']);
 
 export const CallSchema = Type.Object(
@@ -50,10 +62,7 @@ export const CallSchema = Type.Object(
       description: 'How long it may last from the answer, in seconds; null until it is answered',
     }),
     ended_at: Time('When the call ended'),
-    ended_by: Type.Union(
-      [Type.Enum(['carrier', 'retell', 'api', 'function', 'timeout', 'reaper', 'failure']), Type.Null()],
-      { description: 'Who ended it' },
-    ),
+    ended_by: Type.Union([EndedBySchema, Type.Null()], { description: 'Who ended it' }),
     sip_status: Type.Union([Type.Integer(), Type.Null()], {
       description: "Final status of the call's INVITE",
     }),
@@ -87,6 +96,14 @@ export const CallListSchema = Type.Object(
     next_cursor: Text('Pass it as cursor for the next page; null on the last one'),
   },
   { $id: 'CallList' },
+);
+
+export const RecordListSchema = Type.Object(
+  {
+    items: Type.Array(Type.Omit(CallSchema, ['timeline'])),
+    next_cursor: Text('Pass it as cursor for the next page; null on the last one'),
+  },
+  { $id: 'RecordList' },
 );
 
 export const LegOutcomeSchema = Type.Object({

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Direction } from '../calls/call.js';
-import type { DueKind, DueOutcome } from '../calls/due/work.js';
+import type { DueKind } from '../calls/due/kinds.js';
+import type { DueOutcome } from '../calls/due/work.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup/outcome.js';
 import type { TransferStage } from '../calls/transfer/transfer.js';
@@ -10,6 +11,7 @@ import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
 import { ReconciliationMetrics } from './reconciliation-metrics.js';
+import { RecordMetrics } from './record-metrics.js';
 import { TransferMetrics } from './transfer-metrics.js';
 
 /** Longest to wait for a Kamailio node when Prometheus scrapes, and how long its figures are kept, in ms. */
@@ -54,6 +56,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly registry = new Registry();
   readonly reconciliation = new ReconciliationMetrics(this.registry);
   readonly transfers = new TransferMetrics(this.registry);
+  readonly records = new RecordMetrics(this.registry);
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
   readonly #callsEnded = this.#counter('calls_ended_total', 'Calls that ended, by who ended them', [

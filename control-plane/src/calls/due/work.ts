@@ -1,18 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis, Result } from 'ioredis';
-
-/** Work that is due at a time, by what has to be done. */
-export const DUE_KINDS = [
-  'max_duration',
-  'missing_bye',
-  'retell_lingers',
-  'dialog_lingers',
-  'transfer_challenged',
-  'transfer_late',
-  'transfer_over',
-  'retell_webhook',
-] as const;
-export type DueKind = (typeof DUE_KINDS)[number];
+import { DUE_KINDS, type DueKind, dueKey } from './kinds.js';
 
 /** One piece of work; without a time it is not wanted any more. */
 export interface DueChange {
@@ -48,8 +36,6 @@ export interface DueWorkOptions {
   backoffMs?: number;
 }
 
-/** What is due of one kind, by time: the calls' ids. */
-const dueKey = (kind: DueKind): string => `calls:due:${kind}`;
 const DUE_KEYS = DUE_KINDS.map(dueKey);
 /** How often each was taken: `kind:id`. */
 const TRIES = 'calls:due-tries';

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
+import { callView } from '../../calls/call-view.js';
 import type { Hangup } from '../../calls/hangup/hangup.js';
 import type { HangupOutcome } from '../../calls/hangup/outcome.js';
 import type { CallStore } from '../../calls/store.js';
 import { CallIdParam, callLogSerializers, resolveCallId } from '../call-ids.js';
-import { callView } from '../call-view.js';
 import { Problem } from '../problems.js';
 import {
   CallListSchema,

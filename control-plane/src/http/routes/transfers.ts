@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { CallStore } from '../../calls/store.js';
+import { transferView } from '../../calls/transfer/transfer-view.js';
 import type { Transfers } from '../../calls/transfer/transfers.js';
 import { CallIdParam, callLogSerializers, resolveCallId } from '../call-ids.js';
 import { ProblemSchema } from '../schemas.js';
 import { TransferBody, TransferSchema } from '../schemas-transfers.js';
-import { transferView } from '../transfer-view.js';
 
 export interface TransferRoutesOptions {
   store: CallStore;

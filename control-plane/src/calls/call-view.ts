@@ -1,6 +1,6 @@
-import { type Call, stateOf } from '../calls/call.js';
+import { type Call, stateOf } from './call.js';
 import { iso, isoOrNull } from './iso.js';
-import { transferView } from './transfer-view.js';
+import { transferView } from './transfer/transfer-view.js';
 
 /** A call as the API shows it: times in ISO 8601, null for what is not known. */
 export function callView(call: Call) {

@@ -1,5 +1,5 @@
-import { type Transfer, transferStateOf } from '../calls/transfer/transfer.js';
-import { iso, isoOrNull } from './iso.js';
+import { iso, isoOrNull } from '../iso.js';
+import { type Transfer, transferStateOf } from './transfer.js';
 
 /** A transfer as the API shows it: times in ISO 8601, null for what is not known. */
 export function transferView(transfer: Transfer) {

@@ -1,0 +1,42 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+/** What becomes of ended calls' detail records, and of who follows the calls. */
+export class RecordMetrics {
+  readonly #written: Counter<'kind'>;
+  readonly #eventStreams: Gauge;
+  readonly #dropped: Counter;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.#written = new Counter({
+      name: 'retell_proxy_detail_records_total',
+      help: 'Call detail records written into their stream',
+      labelNames: ['kind'],
+      registers,
+    });
+    for (const kind of ['record', 'amendment']) this.#written.inc({ kind }, 0);
+    this.#eventStreams = new Gauge({
+      name: 'retell_proxy_event_streams',
+      help: 'Streams of server-sent events that are open',
+      registers,
+    });
+    this.#dropped = new Counter({
+      name: 'retell_proxy_event_streams_dropped_total',
+      help: 'Readers of events that were too slow',
+      registers,
+    });
+  }
+
+  /** @param version 1 for a first record, more for an amendment, 0 where there was nothing to write */
+  written(version: number): void {
+    if (version > 0) this.#written.inc({ kind: version === 1 ? 'record' : 'amendment' });
+  }
+
+  eventStreams(open: number): void {
+    this.#eventStreams.set(open);
+  }
+
+  eventStreamDropped(): void {
+    this.#dropped.inc();
+  }
+}
