@@ -82,12 +82,16 @@ t.test('a page that fails fails the list: what is missing from it would look end
 });
 
 t.test('our id of a call is found in its metadata and its headers, however they are written', async (t) => {
-  for (const name of ['X-Call-Ref', 'x-call-ref', 'Call-Ref', 'call-ref'])
-    t.equal(callRefOf({ custom_sip_headers: { 'x-other': '1', [name]: ' ref-1 ' } }), 'ref-1', name);
-  t.equal(
-    callRefOf({ metadata: { call_ref: 'ref-2' }, custom_sip_headers: { 'x-call-ref': 'ref-1' } }),
-    'ref-2',
-  );
+  for (const name of ['X-Call-Ref', 'x-call-ref', 'Call-Ref', 'call-ref']) {
+    const named = { 'x-other': '1', [name]: ' ref-1 ' };
+    t.same(callRefOf({ custom_sip_headers: named }), { id: 'ref-1', place: 'header' }, name);
+    const variable = { id: 'ref-1', place: 'dynamic_variable' };
+    t.same(callRefOf({ retell_llm_dynamic_variables: named }), variable, name);
+  }
+  t.same(callRefOf({ metadata: { call_ref: 'ref-2' }, custom_sip_headers: { 'x-call-ref': 'ref-1' } }), {
+    id: 'ref-2',
+    place: 'metadata',
+  });
   for (const call_ref of ['', 'a b', '../x', 7, 'x'.repeat(65)])
     t.equal(callRefOf({ metadata: { call_ref } }), undefined, String(call_ref));
   t.equal(callRefOf({}), undefined);

@@ -23,10 +23,15 @@ function told(more: Record<string, unknown> = {}) {
 
 const OVER = { call_status: 'ended', end_timestamp: ENDED_AT, disconnection_reason: 'agent_hangup' };
 
-for (const [name, where] of [
-  ['metadata', (id: string) => ({ metadata: { call_ref: id } })],
-  ['a header', (id: string) => ({ custom_sip_headers: { 'X-Call-Ref': id } })],
-  ['a header without x-', (id: string) => ({ custom_sip_headers: { 'call-ref': id } })],
+for (const [name, by, where] of [
+  ['metadata', 'metadata', (id: string) => ({ metadata: { call_ref: id } })],
+  ['a header', 'header', (id: string) => ({ custom_sip_headers: { 'X-Call-Ref': id } })],
+  ['a header without x-', 'header', (id: string) => ({ custom_sip_headers: { 'call-ref': id } })],
+  [
+    'a dynamic variable',
+    'dynamic_variable',
+    (id: string) => ({ retell_llm_dynamic_variables: { 'x-call-ref': id } }),
+  ],
 ] as const) {
   t.test(`a call that bears our id in ${name} is written to its record`, async (t) => {
     const s = await webhookScene(t);
@@ -34,6 +39,7 @@ for (const [name, where] of [
     t.equal((await s.tell('call_started', told(where(id)))).status, 204);
     t.match(await s.recordOf(id), {
       retell_call_id: 'call_1',
+      retell_matched_by: by,
       agent_id: 'agent_one',
       retell_ended_at: undefined,
     });
@@ -47,7 +53,7 @@ for (const [name, where] of [
         ['retell_call_ended', 'agent_hangup'],
       ],
     );
-    t.same(s.correlated, ['call_ref', 'retell_call_id']);
+    t.same(s.correlated, [by, 'retell_call_id']);
     t.same(s.outcomes, ['stored', 'stored']);
     t.same(s.handled, ['call_started written', 'call_ended written']);
   });

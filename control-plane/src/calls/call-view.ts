@@ -1,5 +1,7 @@
 import { type Call, stateOf } from './call.js';
+import { explain } from './explanation.js';
 import { iso, isoOrNull } from './iso.js';
+import type { RetellDetails } from './retell-details.js';
 import { transferView } from './transfer/transfer-view.js';
 
 /** A call as the API shows it: times in ISO 8601, null for what is not known. */
@@ -16,6 +18,7 @@ export function callView(call: Call) {
     to: call.to ?? null,
     sip_call_id: call.sip_call_id ?? null,
     retell_call_id: call.retell_call_id ?? null,
+    retell_matched_by: call.retell_matched_by ?? null,
     agent_id: call.agent_id ?? null,
     created_at: iso(call.created_at),
     ringing_at: isoOrNull(call.ringing_at),
@@ -28,9 +31,30 @@ export function callView(call: Call) {
     retell_ended_at: isoOrNull(call.retell_ended_at),
     retell_disconnection_reason: call.retell_disconnection_reason ?? null,
     retell_stopped_at: isoOrNull(call.retell_stopped_at),
+    retell: retellView(call.retell),
+    explanation: explain(call) ?? null,
     transfers: call.transfers.map(transferView),
     transferred_from: call.transferred_from ?? null,
     transferred_to: call.transferred_to,
     timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
+  };
+}
+
+function retellView(details: RetellDetails) {
+  return {
+    agent_name: details.agent_name ?? null,
+    agent_version: details.agent_version ?? null,
+    duration_ms: details.duration_ms ?? null,
+    cost_cents: details.cost_cents ?? null,
+    latency: details.latency ?? null,
+    call_successful: details.call_successful ?? null,
+    in_voicemail: details.in_voicemail ?? null,
+    user_sentiment: details.user_sentiment ?? null,
+    call_summary: details.call_summary ?? null,
+    custom_analysis_data: details.custom_analysis_data ?? null,
+    recording_url: details.recording_url ?? null,
+    recording_multi_channel_url: details.recording_multi_channel_url ?? null,
+    public_log_url: details.public_log_url ?? null,
+    transcript: details.transcript ?? null,
   };
 }

@@ -1,4 +1,5 @@
 import type { AnsweredEvent } from '../kamailio/events.js';
+import type { RetellDetails } from './retell-details.js';
 import type { Transfer } from './transfer/transfer.js';
 
 export type CallState = 'routing' | 'ringing' | 'answered' | 'ended';
@@ -42,6 +43,19 @@ export interface Tie {
   by: TieEvidence;
 }
 
+/**
+ * What told that a call of Retell's is this one: the answer to its registration or creation, the inbound webhook, our id
+ * in its metadata, headers or dynamic variables, or its numbers and time, where only one call had them.
+ */
+export type MatchedBy =
+  | 'register'
+  | 'create'
+  | 'call_inbound'
+  | 'metadata'
+  | 'header'
+  | 'dynamic_variable'
+  | 'numbers';
+
 /** How a request within the call's dialog is addressed: both legs, as of the answer. */
 export type DialogIdentity = Pick<
   AnsweredEvent,
@@ -63,7 +77,8 @@ export interface Call {
   from_tag: string | undefined;
   /** Retell's id of the call. Whoever knows it before the answer can join the call: never log it. */
   retell_call_id: string | undefined;
-  /** Retell's agent that was asked for */
+  retell_matched_by: MatchedBy | undefined;
+  /** Retell's agent: the one that was asked for, or that Retell told */
   agent_id: string | undefined;
   created_at: number;
   ringing_at: number | undefined;
@@ -77,6 +92,8 @@ export interface Call {
   /** when Retell's call ended, by its own word */
   retell_ended_at: number | undefined;
   retell_disconnection_reason: string | undefined;
+  /** what else Retell told of it */
+  readonly retell: RetellDetails;
   /** when we stopped it at Retell, where it went on after its end here */
   retell_stopped_at: number | undefined;
   dialog: DialogIdentity | undefined;

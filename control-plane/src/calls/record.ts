@@ -1,5 +1,14 @@
 import type { ByeEvent, CallEvent, ReferReceivedEvent, TransferEvent } from '../kamailio/events.js';
-import { type Call, type EndedBy, type Leg, legOfTag, type Tie, type TimelineEntry } from './call.js';
+import {
+  type Call,
+  type EndedBy,
+  type Leg,
+  legOfTag,
+  type MatchedBy,
+  type Tie,
+  type TimelineEntry,
+} from './call.js';
+import { retellDetailsOf } from './retell-details.js';
 import { type Transfer, transferFields, transfersOf } from './transfer/transfer.js';
 
 /**
@@ -179,6 +188,11 @@ export function fieldsOfTie(second: string, { call_id, by }: Tie, at: number) {
   };
 }
 
+/** The fields that tell which of Retell's calls this one is. */
+export function matchFields(retellCallId: string, by: MatchedBy): RecordFields {
+  return { retell_call_id: retellCallId, retell_matched_by: by };
+}
+
 /**
  * One entry of the timeline as a field of the record. `at` is in microseconds since 1970: only both legs can tell the
  * same of one moment.
@@ -210,6 +224,7 @@ export function timelineOnce(
  */
 export function callOfRecord(id: string, record: RecordFields): Call {
   const direction = record.direction === 'outbound' ? 'outbound' : 'inbound';
+  const retell = retellDetailsOf(record);
   let entries: TimelineEntry[] | undefined;
   let transfers: Transfer[] | undefined;
   return {
@@ -223,7 +238,8 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     to: record.to,
     sip_call_id: record.sip_call_id,
     retell_call_id: record.retell_call_id,
-    agent_id: record.agent_id,
+    retell_matched_by: record.retell_matched_by as MatchedBy | undefined,
+    agent_id: record.agent_id ?? retell.agent_id,
     from_tag: record.from_tag,
     created_at: number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0,
     ringing_at: number(record.ringing_at),
@@ -235,6 +251,7 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     reason: record.reason,
     retell_ended_at: number(record.retell_ended_at),
     retell_disconnection_reason: record.retell_disconnection_reason,
+    retell,
     retell_stopped_at: number(record.retell_stopped_at),
     dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
     bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },

@@ -30,8 +30,19 @@ export interface Merge {
   fields: RecordFields;
 }
 
-/** What a call that has not ended is told apart by. */
-export type OpenCall = Pick<Call, 'id' | 'number' | 'from' | 'retell_call_id'>;
+/** What calls are told apart by where nothing names the one that is meant. */
+export interface CallSketch {
+  id: string;
+  direction: string | undefined;
+  number: string | undefined;
+  from: string | undefined;
+  to: string | undefined;
+  retell_call_id: string | undefined;
+  /** ms since 1970 */
+  ended_at: number | undefined;
+  /** the fallback of its number has it, not Retell */
+  fell_back: boolean;
+}
 
 export interface CallFilter {
   state?: CallState | undefined;
@@ -43,9 +54,17 @@ export interface CallFilter {
 /** Records read in one round trip. */
 const READ_STEP = 200;
 
-/** How many open calls one search looks at. */
-const OPEN_LIMIT = 1000;
-const OPEN_FIELDS = ['direction', 'number', 'from', 'retell_call_id'] as const;
+/** How many calls one search looks at. */
+const SEARCH_LIMIT = 1000;
+const SKETCH_FIELDS = [
+  'direction',
+  'number',
+  'from',
+  'to',
+  'retell_call_id',
+  'ended_at',
+  'fell_back',
+] as const;
 
 /** The calls' records in Redis. Every method rejects when Redis does not answer in time. */
 export class CallStore {
@@ -121,30 +140,23 @@ export class CallStore {
   }
 
   /**
-   * The inbound calls that came since then and have not ended.
+   * The calls that came since then and have not ended.
    *
    * @param sinceMs ms since 1970
    * @returns undefined where there are more than can be looked at
    */
-  async openInboundSince(sinceMs: number): Promise<OpenCall[] | undefined> {
-    const ids = await this.#redis.zrevrangebyscore(OPEN, '+inf', sinceMs, 'LIMIT', 0, OPEN_LIMIT + 1);
-    if (ids.length > OPEN_LIMIT) return undefined;
-    const pipeline = this.#redis.pipeline();
-    for (const id of ids) pipeline.hmget(recordKey(id), ...OPEN_FIELDS);
-    const results = (await pipeline.exec()) ?? [];
-    const calls: OpenCall[] = [];
-    for (const [i, [error, values]] of results.entries()) {
-      if (error) throw error;
-      const [direction, number, from, retellCallId] = values as (string | null)[];
-      if (direction !== 'inbound') continue;
-      calls.push({
-        id: ids[i] as string,
-        number: number ?? undefined,
-        from: from ?? undefined,
-        retell_call_id: retellCallId ?? undefined,
-      });
-    }
-    return calls;
+  openSince(sinceMs: number): Promise<CallSketch[] | undefined> {
+    return this.#sketches(OPEN, sinceMs, '+inf');
+  }
+
+  /**
+   * The calls that came in this time, whether they have ended or not.
+   *
+   * @param fromMs, toMs ms since 1970
+   * @returns undefined where there are more than can be looked at
+   */
+  createdBetween(fromMs: number, toMs: number): Promise<CallSketch[] | undefined> {
+    return this.#sketches(ALL, fromMs, toMs);
   }
 
   /**
@@ -191,6 +203,30 @@ export class CallStore {
   /** Forgets the index entries of calls whose records have expired. */
   async trim(nowMs: number): Promise<void> {
     await this.#redis.zremrangebyscore(ALL, '-inf', nowMs - this.#retentionS * 1000);
+  }
+
+  async #sketches(index: string, fromMs: number, toMs: number | '+inf'): Promise<CallSketch[] | undefined> {
+    const ids = await this.#redis.zrevrangebyscore(index, toMs, fromMs, 'LIMIT', 0, SEARCH_LIMIT + 1);
+    if (ids.length > SEARCH_LIMIT) return undefined;
+    const pipeline = this.#redis.pipeline();
+    for (const id of ids) pipeline.hmget(recordKey(id), ...SKETCH_FIELDS);
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, values], i) => {
+      if (error) throw error;
+      const [direction, number, from, to, retell_call_id, endedAt, fellBack] = (
+        values as (string | null)[]
+      ).map((value) => value ?? undefined);
+      return {
+        id: ids[i] as string,
+        direction,
+        number,
+        from,
+        to,
+        retell_call_id,
+        ended_at: endedAt === undefined ? undefined : Number(endedAt),
+        fell_back: fellBack !== undefined,
+      };
+    });
   }
 
   async #read(ids: readonly string[]): Promise<(Call | undefined)[]> {

@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import Type from 'typebox';
+import { RetellDetailsSchema } from './schemas-retell.js';
 import { TransferSchema } from './schemas-transfers.js';
 
 const Time = (description: string) =>
@@ -54,6 +55,24 @@ export const CallSchema = Type.Object(
     retell_call_id: Text(
       "Retell's id of the call; null until Retell has told it, and where it does not say which call it means",
     ),
+    retell_matched_by: Type.Union(
+      [
+        Type.Enum([
+          'register',
+          'create',
+          'call_inbound',
+          'metadata',
+          'header',
+          'dynamic_variable',
+          'numbers',
+        ]),
+        Type.Null(),
+      ],
+      {
+        description:
+          "What told that Retell's call is this one: the answer to its registration or creation, the inbound webhook, our id in its metadata, headers or dynamic variables, or its numbers and time",
+      },
+    ),
     agent_id: Text("Retell's id of the agent, where the call was registered for it or a webhook named it"),
     created_at: Time('When the INVITE came'),
     ringing_at: Time('When the first provisional response above 100 came'),
@@ -70,6 +89,8 @@ export const CallSchema = Type.Object(
     retell_ended_at: Time('When the call ended at Retell, by its own word'),
     retell_disconnection_reason: Text("Retell's disconnection_reason"),
     retell_stopped_at: Time('When it was stopped at Retell, where it went on after its end here'),
+    explanation: Text('Who ended the call and why, in one sentence; null while it is up'),
+    retell: RetellDetailsSchema,
     transfers: Type.Array(TransferSchema, {
       description: 'Transfers of this call by REFER, the oldest first',
     }),

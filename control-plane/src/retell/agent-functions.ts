@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Call } from '../calls/call.js';
 import { CallError } from '../calls/errors.js';
 import type { Hangup } from '../calls/hangup/hangup.js';
+import { matchFields } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import { TransferError } from '../calls/transfer/errors.js';
 import { failureNotice } from '../calls/transfer/sentences.js';
@@ -107,9 +108,12 @@ export class AgentFunctions {
     if (told === undefined) return undefined;
     const found = await this.#o.finder.find(told, true, true);
     if (found === undefined || found === 'foreign') return undefined;
-    if (found.how === 'retell_call_id') return found.call;
+    if (found.by === undefined) return found.call;
     // Its webhook has not come yet; without this id the agent could not be told how a transfer ends.
-    const fields = { retell_call_id: told.call_id, ...(told.agent_id && { agent_id: told.agent_id }) };
+    const fields = {
+      ...matchFields(told.call_id, found.by),
+      ...(told.agent_id && { agent_id: told.agent_id }),
+    };
     await this.#o.store.merge([{ id: found.call.id, atMs: Date.now(), fields }]);
     return found.call;
   }

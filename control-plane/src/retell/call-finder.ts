@@ -1,16 +1,22 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Call, stateOf } from '../calls/call.js';
-import type { CallStore } from '../calls/store.js';
+import { type Call, type MatchedBy, stateOf } from '../calls/call.js';
+import { isSameParty } from '../calls/parties.js';
+import type { CallSketch, CallStore } from '../calls/store.js';
 import { callRefOf, type RetellCall } from './call-object.js';
 
-/** A call of ours that Retell tells of, and what it was found by. */
+/** A call of ours that Retell tells of. */
 export interface FoundCall {
   call: Call;
-  how: 'retell_call_id' | 'call_ref';
+  /** What it was found by; undefined where its record has Retell's id already. */
+  by: Extract<MatchedBy, 'metadata' | 'header' | 'dynamic_variable' | 'numbers'> | undefined;
 }
 
 /** Pauses before each look for the call, in ms: Retell may tell of it before the event of its INVITE is written. */
 const PAUSES_MS = [0, 20, 100, 500, 2000];
+/** Between a call's INVITE and its connection at Retell lies at most so much: it may wait there for an agent. In ms. */
+const SETUP_MS = 120_000;
+/** How far our clock and Retell's may differ, in ms. */
+const CLOCKS_MS = 5000;
 /** Searches that wait for their call at once; one beyond looks once. */
 const MAX_WAITING = 1000;
 
@@ -34,13 +40,16 @@ export class CallFinder {
     connected: boolean,
     waits = false,
   ): Promise<FoundCall | 'foreign' | undefined> {
-    return (await this.#byRetellsId(told.call_id)) ?? (await this.#byOurs(told, connected, waits));
+    return (
+      (await this.#byRetellsId(told.call_id)) ??
+      (callRefOf(told) === undefined ? this.#byNumbers(told) : this.#byOurs(told, connected, waits))
+    );
   }
 
   async #byRetellsId(retellCallId: string): Promise<FoundCall | undefined> {
     const id = await this.#store.idOfRetellCallId(retellCallId);
     const call = id === undefined ? undefined : await this.#store.get(id);
-    return call && { call, how: 'retell_call_id' };
+    return call && { call, by: undefined };
   }
 
   async #byOurs(
@@ -49,9 +58,19 @@ export class CallFinder {
     waits: boolean,
   ): Promise<FoundCall | 'foreign' | undefined> {
     const ref = callRefOf(told);
-    const call = ref === undefined ? undefined : await this.#lookFor(ref, waits);
-    if (call === undefined) return undefined;
-    return fits(call, told, connected) ? { call, how: 'call_ref' } : 'foreign';
+    const call = ref === undefined ? undefined : await this.#lookFor(ref.id, waits);
+    if (ref === undefined || call === undefined) return undefined;
+    return fits(call, told, connected) ? { call, by: ref.place } : 'foreign';
+  }
+
+  /** The one call that was up then between these numbers and is not known to be another one of Retell's. */
+  async #byNumbers(told: RetellCall): Promise<FoundCall | undefined> {
+    const startMs = told.start_timestamp;
+    if (startMs === undefined) return undefined;
+    const calls = (await this.#store.createdBetween(startMs - SETUP_MS, startMs + CLOCKS_MS)) ?? [];
+    const [one, ...others] = calls.filter((call) => isBetween(call, told, startMs));
+    const call = one === undefined || others.length > 0 ? undefined : await this.#store.get(one.id);
+    return call && { call, by: 'numbers' };
   }
 
   async #lookFor(id: string, waits: boolean): Promise<Call | undefined> {
@@ -80,4 +99,18 @@ function fits(call: Call, { call_id, from_number, to_number }: RetellCall, conne
   if (!connected && stateOf(call) !== 'ended') return false;
   const ours = call.direction === 'inbound' ? to_number : from_number;
   return call.number !== undefined && call.number === ours;
+}
+
+function isBetween(call: CallSketch, told: RetellCall, startMs: number): boolean {
+  const [ours, other] =
+    call.direction === 'inbound' ? [told.to_number, told.from_number] : [told.from_number, told.to_number];
+  return (
+    call.retell_call_id === undefined &&
+    !call.fell_back &&
+    (told.direction === undefined || told.direction === call.direction) &&
+    (call.ended_at === undefined || call.ended_at >= startMs - CLOCKS_MS) &&
+    call.number !== undefined &&
+    call.number === ours &&
+    isSameParty((call.direction === 'inbound' ? call.from : call.to) ?? '', other ?? '')
+  );
 }

@@ -13,6 +13,7 @@ export interface RetellCall {
   to_number?: string;
   metadata?: Record<string, unknown>;
   custom_sip_headers?: Record<string, unknown>;
+  retell_llm_dynamic_variables?: Record<string, unknown>;
   /** ms since 1970; only where the call was connected */
   start_timestamp?: number;
   /** ms since 1970 */
@@ -30,7 +31,7 @@ const TEXT_LENGTH = 256;
 
 const TEXTS = ['agent_id', 'direction', 'from_number', 'to_number', 'disconnection_reason'] as const;
 const TIMES = ['start_timestamp', 'end_timestamp'] as const;
-const OBJECTS = ['metadata', 'custom_sip_headers'] as const;
+const OBJECTS = ['metadata', 'custom_sip_headers', 'retell_llm_dynamic_variables'] as const;
 
 /** @returns undefined where it is no call object */
 export function readRetellCall(value: unknown): RetellCall | undefined {
@@ -55,12 +56,33 @@ export function isRetellCallId(value: unknown): value is string {
   return typeof value === 'string' && CALL_ID.test(value);
 }
 
-/** Our id of the call, where it went to Retell as metadata or as the header X-Call-Ref and came back. */
-export function callRefOf(call: Pick<RetellCall, 'metadata' | 'custom_sip_headers'>): string | undefined {
-  return refOf(call.metadata?.call_ref) ?? callRefOfHeaders(call.custom_sip_headers);
+/** Our id of a call, and where in Retell's call object it stands. */
+export interface CallRef {
+  id: string;
+  place: 'metadata' | 'header' | 'dynamic_variable';
 }
 
-export function callRefOfHeaders(headers: unknown): string | undefined {
+/**
+ * Our id of the call, where it went to Retell as metadata or as the header X-Call-Ref and came back, as a header or as
+ * the dynamic variable that Retell makes of it.
+ */
+export function callRefOf(
+  call: Pick<RetellCall, 'metadata' | 'custom_sip_headers' | 'retell_llm_dynamic_variables'>,
+): CallRef | undefined {
+  const places = {
+    metadata: refOf(call.metadata?.call_ref),
+    header: callRefIn(call.custom_sip_headers),
+    dynamic_variable: callRefIn(call.retell_llm_dynamic_variables),
+  };
+  for (const place of ['metadata', 'header', 'dynamic_variable'] as const) {
+    const id = places[place];
+    if (id !== undefined) return { id, place };
+  }
+  return undefined;
+}
+
+/** Our id of the call among headers, or what Retell makes of them: in any case, with and without `x-`. */
+export function callRefIn(headers: unknown): string | undefined {
   if (!isObject(headers)) return undefined;
   return refOf(Object.entries(headers).find(([name]) => CALL_REF_NAMES.has(name.toLowerCase()))?.[1]);
 }
@@ -75,6 +97,6 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' && value.length <= TEXT_LENGTH ? value : undefined;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,9 +1,10 @@
 import { stateOf } from '../calls/call.js';
 import type { DueWork } from '../calls/due/work.js';
-import { timelineOnce } from '../calls/record.js';
+import { matchFields, timelineOnce } from '../calls/record.js';
+import { retellDetailsField } from '../calls/retell-details.js';
 import type { CallStore } from '../calls/store.js';
 import type { Config } from '../config/schema.js';
-import type { CallFinder } from './call-finder.js';
+import type { CallFinder, FoundCall } from './call-finder.js';
 import { callRefOf, type RetellCall } from './call-object.js';
 import { settingsOf } from './number-settings.js';
 import { endOf } from './reaper.js';
@@ -22,7 +23,7 @@ export interface CallWebhookOptions {
   due: Pick<DueWork, 'schedule'>;
   finder: CallFinder;
   /** Told how each webhook's call was found. */
-  correlated: (how: 'retell_call_id' | 'call_ref' | 'none') => void;
+  correlated: (how: 'retell_call_id' | NonNullable<FoundCall['by']> | 'none') => void;
 }
 
 /** Ends of a call at Retell; its timeline has one entry of each. */
@@ -45,23 +46,36 @@ export class CallWebhook {
     const { event, call: told, receivedAt } = webhook;
     const connected = !OVER.has(event) || told?.start_timestamp !== undefined;
     const found = told === undefined ? undefined : await this.#o.finder.find(told, connected);
-    if (told === undefined || found === undefined || found === 'foreign') {
-      if (told !== undefined && found === undefined && this.#mayCome(told)) return 'early';
+    if (told !== undefined && found === undefined && this.#mayCome(told)) return 'early';
+    if (
+      told === undefined ||
+      found === undefined ||
+      found === 'foreign' ||
+      !(await this.#isOurs(found, told))
+    ) {
       this.#o.correlated('none');
       return 'unmatched';
     }
-    this.#o.correlated(found.how);
+    this.#o.correlated(found.by ?? 'retell_call_id');
     const { call } = found;
     const over = OVER.has(event);
     const fields = {
-      retell_call_id: told.call_id,
-      ...(told.agent_id === undefined ? {} : { agent_id: told.agent_id }),
+      ...(isLifecycleEvent(event) ? retellDetailsField(event, webhook.details) : {}),
       ...(over ? endOf(told) : {}),
       ...entryOf(webhook, told, receivedAt),
     };
     await this.#o.store.merge([{ id: call.id, atMs: receivedAt, fields }]);
     if (over && stateOf(call) !== 'ended') await this.#lookAgain(call.id);
     return 'written';
+  }
+
+  /** Ties Retell's call to ours. Another one of Retell's may have been tied to it meanwhile. */
+  async #isOurs({ call, by }: FoundCall, { call_id }: RetellCall): Promise<boolean> {
+    if (by === undefined) return true;
+    const { store } = this.#o;
+    const merge = { id: call.id, atMs: Date.now(), fields: matchFields(call_id, by) };
+    const [fresh] = await store.merge([merge]);
+    return fresh?.includes('retell_call_id') || (await store.get(call.id))?.retell_call_id === call_id;
   }
 
   /** It bears our id, or is about a number of ours: its call may be on its way. */

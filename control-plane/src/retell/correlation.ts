@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSameParty } from '../calls/parties.js';
-import { timeline } from '../calls/record.js';
+import { matchFields, timeline } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { InboundOutcome, InboundQuestion } from './inbound-webhook.js';
 
@@ -100,9 +100,10 @@ export class InboundCorrelation {
       const id = await store.idOfRetellCallId(retellCallId);
       if (id !== undefined) return { id, how: 'retell_call_id' };
     }
-    const calls = (await store.openInboundSince(atMs - WINDOW_MS)) ?? [];
+    const calls = (await store.openSince(atMs - WINDOW_MS)) ?? [];
     const [call, ...others] = calls.filter(
       (open) =>
+        open.direction === 'inbound' &&
         open.number === to &&
         isSameParty(open.from ?? '', from) &&
         (open.retell_call_id === undefined || retellCallId === undefined),
@@ -128,7 +129,7 @@ export class InboundCorrelation {
     const atMs = Date.now();
     const entry = timeline({ at: atMs * 1000, type: 'inbound_webhook' }, { answer: result.outcome });
     const fields = {
-      ...(retellCallId === undefined ? {} : { retell_call_id: retellCallId }),
+      ...(retellCallId === undefined ? {} : matchFields(retellCallId, 'call_inbound')),
       ...(result.agentId === undefined ? {} : { agent_id: result.agentId }),
       ...entry,
     };

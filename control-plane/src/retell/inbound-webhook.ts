@@ -1,4 +1,4 @@
-import { callRefOfHeaders, textOf } from './call-object.js';
+import { callRefIn, textOf } from './call-object.js';
 import { metadataOf, type NumberSettings } from './number-settings.js';
 
 /** What Retell asks before it answers a call to an imported number (retell.md 5.4), as far as we use it. */
@@ -38,7 +38,7 @@ export function readInboundQuestion(body: {
     agentId: textOf(agent_id),
     from: textOf(from_number) ?? '',
     to: textOf(to_number) ?? '',
-    callRef: callRefOfHeaders(custom_sip_headers),
+    callRef: callRefIn(custom_sip_headers),
     atMs: typeof body.event_timestamp === 'number' ? body.event_timestamp : Date.now(),
   };
 }

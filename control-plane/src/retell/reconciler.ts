@@ -2,6 +2,7 @@ import type { Call } from '../calls/call.js';
 import type { OpenRecord, OpenRecords } from '../calls/open-records.js';
 import type { FindingAction, Findings } from '../calls/reconciler/findings.js';
 import type { RetellReport } from '../calls/reconciler/reconciler.js';
+import { matchFields } from '../calls/record.js';
 import type { CallStore, Merge } from '../calls/store.js';
 import { callRefOf, MAX_LISTED_CALLS, type RetellApi, type RetellCall } from './api.js';
 import { RetellError } from './errors.js';
@@ -77,7 +78,7 @@ export class RetellReconciler {
   ): Promise<{ ours: Set<string>; ended: Call[] }> {
     const { store } = this.#o;
     const ids = await Promise.all(
-      ongoing.map((call) => callRefOf(call) ?? store.idOfRetellCallId(call.call_id)),
+      ongoing.map((call) => callRefOf(call)?.id ?? store.idOfRetellCallId(call.call_id)),
     );
     const ours = new Set<string>();
     const unsure = new Map<string, RetellCall>();
@@ -94,8 +95,11 @@ export class RetellReconciler {
       if (call === undefined || told === undefined || !isSame(call, told)) continue;
       ours.add(call.id);
       if (call.ended_at !== undefined) ended.push(call);
-      if (call.retell_call_id === undefined)
-        learned.push({ id: call.id, atMs: call.created_at, fields: { retell_call_id: told.call_id } });
+      const place = callRefOf(told)?.place;
+      if (call.retell_call_id === undefined && place !== undefined) {
+        const fields = matchFields(told.call_id, place);
+        learned.push({ id: call.id, atMs: call.created_at, fields });
+      }
     }
     await store.merge(learned);
     return { ours, ended };

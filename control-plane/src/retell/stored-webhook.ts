@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto';
+import type { RetellDetails } from '../calls/retell-details.js';
+import { type KeptContent, readRetellDetails } from './call-details.js';
 import { type RetellCall, readRetellCall } from './call-object.js';
 
-/** A webhook of Retell's as far as we keep it: nothing of what was said. */
+/** A webhook of Retell's as far as we keep it. */
 export interface StoredWebhook {
   /** `call_ended` and so on, or what Retell comes to add. */
   event: string;
   /** Undefined where it is about no call that can be read. */
   call: RetellCall | undefined;
+  /** What it tells besides. */
+  details: RetellDetails;
   /** Where a transfer goes, of events about one. */
   destination?: string;
   /** Tells two webhooks of one event apart, of events that a call may have several times. */
@@ -39,12 +43,14 @@ export function isLifecycleEvent(event: string): event is LifecycleEvent {
  * Reads the body of a webhook.
  *
  * @param raw the body as it came
+ * @param keep what is kept of what was said
  * @returns undefined where it is no event
  */
 export function readWebhook(
   body: Readonly<Record<string, unknown>>,
   raw: string,
   receivedAt: number,
+  keep: readonly KeptContent[],
 ): StoredWebhook | undefined {
   const { event } = body;
   if (typeof event !== 'string' || !EVENT.test(event)) return undefined;
@@ -54,6 +60,7 @@ export function readWebhook(
   return {
     event,
     call,
+    details: isLifecycleEvent(event) ? readRetellDetails(body.call, keep) : {},
     ...(destination === undefined ? {} : { destination }),
     key: createHash('sha256').update(raw).digest('hex').slice(0, 16),
     receivedAt,

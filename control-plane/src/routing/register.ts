@@ -1,5 +1,5 @@
 import { stateOf } from '../calls/call.js';
-import { timeline } from '../calls/record.js';
+import { matchFields, timeline } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { Config } from '../config/schema.js';
 import { KamailioError } from '../kamailio/errors.js';
@@ -121,7 +121,7 @@ export class Register {
     }
     after.push(
       this.#write(question, {
-        retell_call_id: callId,
+        ...matchFields(callId, 'register'),
         agent_id: settings.agent_id,
         ...entry('registered', { seconds: seconds() }),
       }),

@@ -58,6 +58,13 @@ export const Retell = Type.Object(
         examples: [['100.20.5.228']],
       },
     ),
+    keep: Type.Array(Type.Enum(['summary', 'links', 'transcript']), {
+      description:
+        "What records keep of what was said, as Retell's webhooks tell it: its summary and your own analysis, links to recording and log, the transcript. By default nothing",
+      default: [],
+      uniqueItems: true,
+      examples: [['summary', 'links']],
+    }),
     gateways: gateways({
       one: "One of Retell's SIP addresses",
       all: 'Where calls for Retell go',

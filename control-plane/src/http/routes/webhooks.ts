@@ -136,7 +136,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       },
     },
     async (request, reply) => {
-      const webhook = readWebhook(request.body, request.rawBody, Date.now());
+      const webhook = readWebhook(request.body, request.rawBody, Date.now(), config.current.retell.keep);
       if (webhook === undefined)
         throw new Problem('validation_failed', 'body is no event about a call of Retell');
       if (!(await webhooks.add(webhook))) throw new Problem('webhooks_full', 'send it again later');
