@@ -8,11 +8,13 @@ import { DetailRecords } from './calls/detail-records.js';
 import { endByDeadline } from './calls/due/deadline.js';
 import { dueAfter } from './calls/due/plan.js';
 import { DueWork } from './calls/due/work.js';
+import { Erasure } from './calls/erasure.js';
 import { EventFeed } from './calls/event-feed.js';
 import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
+import { RecordsFile } from './calls/records-file.js';
 import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
@@ -48,8 +50,10 @@ import { Register } from './routing/register.js';
 import { Reload, type ReloadResult } from './routing/reload.js';
 import { RetellSlots } from './routing/slots.js';
 
-/** How often index entries of expired records are forgotten, in ms. */
+/** How often what is too old is forgotten, in ms. */
 const TRIM_INTERVAL_MS = 60_000;
+/** How long Kamailio's events are kept once they are in the records, in ms. */
+const RAW_EVENTS_KEPT_MS = 86_400_000;
 
 export interface ControlPlaneOptions {
   config: Config;
@@ -170,6 +174,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       observer: metrics,
       warn,
     });
+    const backlog = new EventBacklog(redis);
     const { transfers, handlers: transferWork } = createTransfers({
       config: active,
       store,
@@ -178,7 +183,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       tracker,
       due: { apply: (pieces) => due.apply(pieces) },
       hangups: hangup,
-      backlog: new EventBacklog(redis),
+      backlog,
       retell,
       metrics,
     });
@@ -278,6 +283,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       eventStreams: (open) => metrics.records.eventStreams(open),
       eventStreamDropped: () => metrics.records.eventStreamDropped(),
       detailRecords,
+      erasure: new Erasure(redis),
       correlation,
       webhooks,
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
@@ -319,10 +325,23 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       stack.push(() => part.stop());
     }
     stack.push(async () => retell.close());
+    const { directory, file_days } = config.records;
+    if (directory !== undefined) {
+      const file = new RecordsFile({ redis, directory, fileDays: file_days, warn });
+      file.start();
+      stack.push(() => file.stop());
+    }
+    const trim = async () => {
+      const now = Date.now();
+      await Promise.all([
+        store.trim(now),
+        detailRecords.trim(now),
+        webhooks.trim(now - config.calls.retention_days * 86_400_000),
+        ...[...nodes.keys()].map((node) => backlog.trim(node, now - RAW_EVENTS_KEPT_MS)),
+      ]);
+    };
     const trimming = setInterval(() => {
-      Promise.all([store.trim(Date.now()), detailRecords.trim(Date.now())]).catch((err) =>
-        warn({ err }, 'expired records not trimmed'),
-      );
+      trim().catch((err) => warn({ err }, 'what is too old was not forgotten'));
     }, TRIM_INTERVAL_MS);
     stack.push(async () => clearInterval(trimming));
     stack.push(() => app.close());

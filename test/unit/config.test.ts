@@ -30,6 +30,7 @@ t.test('defaults', async (t) => {
         base_url: 'https://api.retellai.com',
         webhook_keys: [],
         webhook_networks: [],
+        keep: [],
         register_timeout_ms: 2000,
         reserved_inbound: 0,
         concurrency_interval_s: 15,
@@ -72,7 +73,8 @@ t.test('defaults', async (t) => {
         nodes: [{ name: 'node1', rpc_url: 'http://127.0.0.1:8088/RPC' }],
         shared_memory_mb: 256,
       },
-      log: { level: 'info' },
+      log: { level: 'info', numbers: 'masked' },
+      records: { file_days: 90 },
     });
     t.ok(sip.workers >= 4 && sip.workers <= 32, 'the number of workers follows the machine, within bounds');
   });

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { DetailRecords } from '../../control-plane/src/calls/detail-records.js';
+import { Erasure } from '../../control-plane/src/calls/erasure.js';
 import { EventFeed } from '../../control-plane/src/calls/event-feed.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { authPlugin } from '../../control-plane/src/http/plugins/auth.js';
 import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
 import { detailRecordRoutes } from '../../control-plane/src/http/routes/detail-records.js';
+import { erasureRoutes } from '../../control-plane/src/http/routes/erasure.js';
 import { eventRoutes } from '../../control-plane/src/http/routes/events.js';
 import type { TestLike } from '../harness/stack.js';
 import { startRedis } from './retell-fixture.js';
@@ -24,18 +26,21 @@ export async function recordsScene(t: TestLike) {
   const app = Fastify({ ajv: { customOptions: { coerceTypes: 'array' } } });
   t.teardown(() => app.close());
   await app.register(errorsPlugin);
-  await app.register(authPlugin, { tokens: [{ name: 'reader', token: TOKEN, scopes: ['read'] }] });
+  await app.register(authPlugin, { tokens: [{ name: 'reader', token: TOKEN, scopes: ['read', 'admin'] }] });
   await app.register(detailRecordRoutes, { detailRecords });
   await app.register(eventRoutes, {
     feed: new EventFeed(redis, store),
     eventStreams: () => {},
     eventStreamDropped: () => {},
   });
+  await app.register(erasureRoutes, { store, erasure: new Erasure(redis) });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
-  const get = async (path: string, headers: Record<string, string> = {}) => {
-    const reply = await fetch(url + path, { headers: { authorization: `Bearer ${TOKEN}`, ...headers } });
+  const send = async (method: string, path: string, headers: Record<string, string> = {}) => {
+    const authorization = `Bearer ${TOKEN}`;
+    const reply = await fetch(url + path, { method, headers: { authorization, ...headers } });
     return { status: reply.status, type: reply.headers.get('content-type'), text: await reply.text() };
   };
+  const get = (path: string, headers?: Record<string, string>) => send('GET', path, headers);
   /** Adds a call, or more of it, to the records. */
   const merge = async (fields: Record<string, string>, id: string = randomUUID()) => {
     await store.merge([{ id, atMs: Date.now(), fields }]);
@@ -49,7 +54,7 @@ export async function recordsScene(t: TestLike) {
     for (const piece of pieces) versions.push(await detailRecords.write(piece));
     return versions;
   };
-  return { redis, store, detailRecords, url, get, merge, writeDue };
+  return { redis, store, detailRecords, url, send, get, merge, writeDue };
 }
 
 export const ANSWERED = {

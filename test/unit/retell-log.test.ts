@@ -20,7 +20,7 @@ t.test("the log shows requests without Retell's id of a call", async (t) => {
   ]);
 
   const lines: string[] = [];
-  const log = createLogger('trace', { write: (line: string) => void lines.push(line) });
+  const log = createLogger('trace', 'full', { write: (line: string) => void lines.push(line) });
   const app = Fastify({ loggerInstance: log });
   await app.register(errorsPlugin);
   const hangup = new Hangup({ store, changes: new CallChanges(redis), nodes: new Map(), timeoutMs: 100 });

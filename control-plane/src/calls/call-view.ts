@@ -32,6 +32,7 @@ export function callView(call: Call) {
     retell_disconnection_reason: call.retell_disconnection_reason ?? null,
     retell_stopped_at: isoOrNull(call.retell_stopped_at),
     retell: retellView(call.retell),
+    erased_at: isoOrNull(call.erased_at),
     explanation: explain(call) ?? null,
     transfers: call.transfers.map(transferView),
     transferred_from: call.transferred_from ?? null,

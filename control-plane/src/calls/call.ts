@@ -96,6 +96,8 @@ export interface Call {
   readonly retell: RetellDetails;
   /** when we stopped it at Retell, where it went on after its end here */
   retell_stopped_at: number | undefined;
+  /** when its data was erased: most of it is undefined since then */
+  erased_at: number | undefined;
   dialog: DialogIdentity | undefined;
   bye: Record<Leg, ByeResult>;
   refusal: Refusal;

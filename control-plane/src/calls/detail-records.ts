@@ -132,7 +132,7 @@ export class DetailRecords {
   async trim(nowMs: number): Promise<void> {
     const oldest = nowMs - this.#retentionS * 1000;
     await Promise.all([
-      this.#redis.xtrim(DETAIL_RECORDS, 'MINID', '~', oldest),
+      this.#redis.xtrim(DETAIL_RECORDS, 'MINID', oldest),
       this.#redis.zremrangebyscore(ENDED, '-inf', oldest),
     ]);
   }

@@ -31,6 +31,7 @@ export const PUBLIC_EVENT_TYPES = [
   ...Object.values(TRANSFER_EVENT_FIELDS),
   'record.created',
   'record.amended',
+  'record.erased',
 ] as const;
 export type PublicEventType = (typeof PUBLIC_EVENT_TYPES)[number];
 

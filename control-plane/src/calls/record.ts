@@ -253,6 +253,7 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     retell_disconnection_reason: record.retell_disconnection_reason,
     retell,
     retell_stopped_at: number(record.retell_stopped_at),
+    erased_at: number(record.erased_at),
     dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
     bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
     refusal: given({

@@ -13,7 +13,7 @@ import { kamailioDirectory } from './paths.js';
  */
 export async function serve(configFile: string): Promise<void> {
   const config = await loadConfig(configFile);
-  const log = createLogger(config.log.level);
+  const log = createLogger(config.log.level, config.log.numbers);
   const redisUrl = config.redis?.url ?? process.env.REDIS_URL;
   if (redisUrl === undefined) throw new Error('redis.url is not configured, and REDIS_URL is not set');
   const rpcToken = process.env.KAMAILIO_RPC_TOKEN ?? '';

@@ -4,6 +4,7 @@ import { Calls } from './schema/calls.js';
 import { Carriers } from './schema/carriers.js';
 import { strict } from './schema/common.js';
 import { Numbers } from './schema/numbers.js';
+import { Records } from './schema/records.js';
 import { Retell } from './schema/retell.js';
 import { Kamailio, Log, Redis } from './schema/runtime.js';
 import { Sip } from './schema/sip.js';
@@ -51,6 +52,7 @@ export const ConfigSchema = Type.Object(
     carriers: Carriers,
     transfers: Transfers,
     calls: Calls,
+    records: Records,
     api: Api,
     redis: Type.Optional(Redis),
     kamailio: Kamailio,

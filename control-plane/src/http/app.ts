@@ -11,6 +11,7 @@ import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
 import { type DeadWebhookRoutesOptions, deadWebhookRoutes } from './routes/dead-webhooks.js';
 import { type DetailRecordRoutesOptions, detailRecordRoutes } from './routes/detail-records.js';
+import { type ErasureRoutesOptions, erasureRoutes } from './routes/erasure.js';
 import { type EventRoutesOptions, eventRoutes } from './routes/events.js';
 import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.js';
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
@@ -25,6 +26,7 @@ export interface AppOptions
     ConfigRoutesOptions,
     DeadWebhookRoutesOptions,
     DetailRecordRoutesOptions,
+    ErasureRoutesOptions,
     EventRoutesOptions,
     FunctionRoutesOptions,
     HangupRoutesOptions,
@@ -79,6 +81,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(deadWebhookRoutes, options);
   await app.register(detailRecordRoutes, options);
   await app.register(eventRoutes, options);
+  await app.register(erasureRoutes, options);
   return app;
 }
 

@@ -21,6 +21,7 @@ export const PROBLEMS = {
   not_reconciled_yet: { status: 404, title: 'The calls have not been compared yet' },
   not_found: { status: 404, title: 'There is nothing at this path' },
   call_not_answered: { status: 409, title: 'The call is not answered yet' },
+  call_not_ended: { status: 409, title: 'The call is still up' },
   call_ended: { status: 409, title: 'The call is over' },
   transfer_in_progress: { status: 409, title: 'Another transfer of the call is under way' },
   hangup_job_finished: { status: 409, title: 'The hangup job is over' },

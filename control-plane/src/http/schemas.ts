@@ -89,6 +89,7 @@ export const CallSchema = Type.Object(
     retell_ended_at: Time('When the call ended at Retell, by its own word'),
     retell_disconnection_reason: Text("Retell's disconnection_reason"),
     retell_stopped_at: Time('When it was stopped at Retell, where it went on after its end here'),
+    erased_at: Time('When its data was erased'),
     explanation: Text('Who ended the call and why, in one sentence; null while it is up'),
     retell: RetellDetailsSchema,
     transfers: Type.Array(TransferSchema, {

@@ -50,6 +50,19 @@ export class EventBacklog {
     return true;
   }
 
+  /**
+   * Forgets what a node told before a time, as far as it is in the records.
+   *
+   * @param beforeMs ms since 1970
+   */
+  async trim(node: string, beforeMs: number): Promise<void> {
+    const group = await this.#group(node);
+    if (group === undefined) return;
+    const [count, oldest] = await this.#pending(node);
+    const handled = count === 0 ? parseId(group.get('last-delivered-id')) : parseId(oldest);
+    await this.#redis.xtrim(streamOf(node), 'MINID', Math.floor(Math.min(beforeMs, handled[0])));
+  }
+
   /** The newest entry that the node's stream ever had. */
   async #lastEntry(node: string): Promise<EntryId> {
     const info = await this.#info('STREAM', node);
@@ -58,11 +71,21 @@ export class EventBacklog {
 
   async #handledUpTo(node: string, last: EntryId): Promise<boolean> {
     if (!isBefore([0, 0], last)) return true;
-    const groups = (await this.#info('GROUPS', node)) ?? [];
-    const group = groups.map((entry) => fieldsOf(entry as unknown[])).find((g) => g.get('name') === GROUP);
+    const group = await this.#group(node);
     if (group === undefined || isBefore(parseId(group.get('last-delivered-id')), last)) return false;
-    const [count, oldest] = (await this.#redis.xpending(streamOf(node), GROUP)) as [number, string | null];
+    const [count, oldest] = await this.#pending(node);
     return count === 0 || isBefore(last, parseId(oldest));
+  }
+
+  /** The consumer group that writes the records. */
+  async #group(node: string): Promise<Map<string, unknown> | undefined> {
+    const groups = (await this.#info('GROUPS', node)) ?? [];
+    return groups.map((entry) => fieldsOf(entry as unknown[])).find((g) => g.get('name') === GROUP);
+  }
+
+  /** How many entries are in hand, and the oldest of them. */
+  async #pending(node: string): Promise<[count: number, oldest: string | null]> {
+    return (await this.#redis.xpending(streamOf(node), GROUP)) as [number, string | null];
   }
 
   /** A stream that nothing was written to yet is not there. */

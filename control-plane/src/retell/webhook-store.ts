@@ -85,6 +85,11 @@ export class WebhookStore {
     return entries.map(([id, fields]) => deadOf(id, fields));
   }
 
+  /** Forgets those that were given up before a time, in ms since 1970. */
+  async trim(beforeMs: number): Promise<void> {
+    await this.#redis.xtrim(DEAD, 'MINID', beforeMs);
+  }
+
   /** Has one that was given up handled anew. @returns false where there is none with this id */
   async replay(id: string): Promise<boolean> {
     const [entry] = await this.#redis.xrange(DEAD, id, id);

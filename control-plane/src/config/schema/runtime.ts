@@ -71,6 +71,10 @@ export const Log = Type.Object(
       description: 'The least severe line that is written',
       default: 'info',
     }),
+    numbers: Type.Enum(['masked', 'full'], {
+      description: 'How telephone numbers are written: masked as +1415***23, or full',
+      default: 'masked',
+    }),
   },
   { ...strict, description: "The control plane's log", default: {} },
 );
