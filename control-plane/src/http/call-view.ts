@@ -1,3 +1,4 @@
+import type { Attempt } from '../calls/attempts.js';
 import { type Call, stateOf } from '../calls/call.js';
 import { iso, isoOrNull } from './iso.js';
 import { transferView } from './transfer-view.js';
@@ -8,6 +9,7 @@ export function callView(call: Call) {
     id: call.id,
     state: stateOf(call),
     direction: call.direction,
+    source: call.source ?? null,
     carrier: call.carrier ?? null,
     gateway: call.gateway ?? null,
     node: call.node,
@@ -25,6 +27,14 @@ export function callView(call: Call) {
     ended_by: call.ended_by ?? null,
     sip_status: call.sip_status ?? null,
     reason: call.reason ?? null,
+    q850_cause: call.q850_cause ?? null,
+    reason_text: call.reason_text ?? null,
+    codec: call.codec ?? null,
+    srd_ms: call.srd_ms ?? null,
+    setup_ms: call.setup_ms ?? null,
+    duration_ms: call.duration_ms ?? null,
+    sdd_ms: call.sdd_ms ?? null,
+    attempts: call.attempts.map(attemptView),
     retell_ended_at: isoOrNull(call.retell_ended_at),
     retell_disconnection_reason: call.retell_disconnection_reason ?? null,
     retell_stopped_at: isoOrNull(call.retell_stopped_at),
@@ -32,5 +42,17 @@ export function callView(call: Call) {
     transferred_from: call.transferred_from ?? null,
     transferred_to: call.transferred_to,
     timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
+  };
+}
+
+function attemptView(attempt: Attempt) {
+  return {
+    carrier: attempt.carrier ?? null,
+    gateway: attempt.gateway,
+    at: iso(attempt.at),
+    ringing_at: isoOrNull(attempt.ringing_at),
+    status: attempt.status ?? null,
+    q850_cause: attempt.q850_cause ?? null,
+    reason: attempt.reason ?? null,
   };
 }
