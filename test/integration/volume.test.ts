@@ -83,7 +83,7 @@ function isWhole({ timeline }: Recorded): boolean {
     timeline
       .map(({ type }) => type)
       .sort()
-      .join() === 'answered,ended,invite,ringing'
+      .join() === 'answered,bye_confirmed,ended,invite,ringing'
   );
 }
 

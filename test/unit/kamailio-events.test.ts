@@ -113,7 +113,15 @@ t.test('a call of Retell names the call that it continues, or does not', (t) => 
 t.test("Kamailio's <null> is nothing", (t) => {
   const failed = { type: 'failed', at: '1.000000', id: 'id1', code: '<null>', by: '<null>' };
   t.same(parseEvents(JSON.stringify([failed])), [
-    { type: 'failed', at: 1_000_000, id: 'id1', code: undefined, by: undefined, reason: undefined },
+    {
+      type: 'failed',
+      at: 1_000_000,
+      id: 'id1',
+      code: undefined,
+      by: undefined,
+      reason: undefined,
+      cause: undefined,
+    },
   ]);
   t.end();
 });
@@ -124,6 +132,45 @@ t.test('a call says how long it may last, and why its time was over', (t) => {
   const ended = { type: 'ended', at: '1.000000', id: 'id1', by: 'timeout' };
   t.match(parseEvents(JSON.stringify([{ ...ended, reason: b64('peer gone') }])), [{ reason: 'peer gone' }]);
   t.match(parseEvents(JSON.stringify([{ ...ended, reason: '' }])), [{ reason: undefined }]);
+  t.end();
+});
+
+t.test('what a peer says of the end of a call is kept as it wrote it', (t) => {
+  const cause = 'Q.850;cause=17;text="besetzt, \\"ä\\""';
+  const base = {
+    at: '1.000000',
+    id: 'id1',
+    by: 'carrier',
+    code: '486',
+    callee: 'retell',
+    gateway: b64('sip:a'),
+  };
+  for (const type of ['attempt_failed', 'failed', 'ended', 'bye_untracked']) {
+    t.match(parseEvents(JSON.stringify([{ ...base, type, cause: b64(cause) }])), [{ type, cause }]);
+    for (const nothing of [{ cause: '' }, {}])
+      t.match(parseEvents(JSON.stringify([{ ...base, type, ...nothing }])), [{ cause: undefined }]);
+  }
+  t.end();
+});
+
+t.test('an answered call names its codec, or none', (t) => {
+  const audio = b64('m=audio 4000 RTP/AVP 0 101\r');
+  t.equal(answered({ audio, rtpmap: '' }).codec, 'PCMU');
+  for (const nothing of [
+    { audio: '', rtpmap: '' },
+    { audio: '<null>' },
+    {},
+    { audio: '%%%', rtpmap: '\u0000' },
+  ])
+    t.equal(answered(nothing).codec, undefined, JSON.stringify(nothing));
+  t.end();
+});
+
+t.test("the response to a side's BYE", (t) => {
+  const confirmed = { type: 'bye_confirmed', at: '1.000005', id: 'id1', code: '481' };
+  t.same(parseEvents(JSON.stringify([confirmed])), [
+    { type: 'bye_confirmed', at: 1_000_005, id: 'id1', code: 481 },
+  ]);
   t.end();
 });
 

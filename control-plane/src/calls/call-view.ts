@@ -1,3 +1,4 @@
+import type { Attempt } from './attempts.js';
 import { type Call, stateOf } from './call.js';
 import { explain } from './explanation.js';
 import { iso, isoOrNull } from './iso.js';
@@ -10,6 +11,7 @@ export function callView(call: Call) {
     id: call.id,
     state: stateOf(call),
     direction: call.direction,
+    source: call.source ?? null,
     carrier: call.carrier ?? null,
     gateway: call.gateway ?? null,
     node: call.node,
@@ -28,6 +30,14 @@ export function callView(call: Call) {
     ended_by: call.ended_by ?? null,
     sip_status: call.sip_status ?? null,
     reason: call.reason ?? null,
+    q850_cause: call.q850_cause ?? null,
+    reason_text: call.reason_text ?? null,
+    codec: call.codec ?? null,
+    srd_ms: call.srd_ms ?? null,
+    setup_ms: call.setup_ms ?? null,
+    duration_ms: call.duration_ms ?? null,
+    sdd_ms: call.sdd_ms ?? null,
+    attempts: call.attempts.map(attemptView),
     retell_ended_at: isoOrNull(call.retell_ended_at),
     retell_disconnection_reason: call.retell_disconnection_reason ?? null,
     retell_stopped_at: isoOrNull(call.retell_stopped_at),
@@ -57,5 +67,17 @@ function retellView(details: RetellDetails) {
     recording_multi_channel_url: details.recording_multi_channel_url ?? null,
     public_log_url: details.public_log_url ?? null,
     transcript: details.transcript ?? null,
+  };
+}
+
+function attemptView(attempt: Attempt) {
+  return {
+    carrier: attempt.carrier ?? null,
+    gateway: attempt.gateway,
+    at: iso(attempt.at),
+    ringing_at: isoOrNull(attempt.ringing_at),
+    status: attempt.status ?? null,
+    q850_cause: attempt.q850_cause ?? null,
+    reason: attempt.reason ?? null,
   };
 }

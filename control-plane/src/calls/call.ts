@@ -1,4 +1,6 @@
 import type { AnsweredEvent } from '../kamailio/events.js';
+import type { Attempt } from './attempts.js';
+import type { Delays } from './delays.js';
 import type { RetellDetails } from './retell-details.js';
 import type { Transfer } from './transfer/transfer.js';
 
@@ -18,6 +20,8 @@ export interface TimelineEntry {
 export interface ByeResult {
   /** ms since 1970 */
   sent_at?: number;
+  /** ms since 1970 */
+  answered_at?: number;
   /** status of the leg's final reply */
   status?: number;
 }
@@ -63,9 +67,11 @@ export type DialogIdentity = Pick<
 >;
 
 /** One call: one record, one dialog. All times are ms since 1970. */
-export interface Call {
+export interface Call extends Delays {
   id: string;
   direction: Direction;
+  /** address:port of the INVITE */
+  source: string | undefined;
   carrier: string | undefined;
   gateway: string | undefined;
   node: string;
@@ -88,7 +94,14 @@ export interface Call {
   ended_at: number | undefined;
   ended_by: EndedBy | undefined;
   sip_status: number | undefined;
+  /** why the proxy ended or refused it */
   reason: string | undefined;
+  /** Q.850 cause of a side's BYE; unanswered, of the last gateway's final response */
+  q850_cause: number | undefined;
+  /** what that BYE or response says of itself, in the peer's words */
+  reason_text: string | undefined;
+  /** of the audio in the 200 */
+  codec: string | undefined;
   /** when Retell's call ended, by its own word */
   retell_ended_at: number | undefined;
   retell_disconnection_reason: string | undefined;
@@ -109,6 +122,8 @@ export interface Call {
   transferred_from: Tie | undefined;
   /** the calls that Retell placed to transfer this one */
   readonly transferred_to: Tie[];
+  /** the gateways that were tried and have had their end, in order */
+  readonly attempts: Attempt[];
   readonly timeline: TimelineEntry[];
 }
 

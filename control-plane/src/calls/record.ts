@@ -1,4 +1,6 @@
 import type { ByeEvent, CallEvent, ReferReceivedEvent, TransferEvent } from '../kamailio/events.js';
+import { readReason } from '../kamailio/reason-header.js';
+import { attemptsOf } from './attempts.js';
 import {
   type Call,
   type EndedBy,
@@ -8,6 +10,7 @@ import {
   type Tie,
   type TimelineEntry,
 } from './call.js';
+import { delaysOf } from './delays.js';
 import { retellDetailsOf } from './retell-details.js';
 import { type Transfer, transferFields, transfersOf } from './transfer/transfer.js';
 
@@ -36,6 +39,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         to: event.to,
         sip_call_id: event.sip_call_id,
         from_tag: event.from_tag,
+        source: event.source,
         created_at: at,
         ...timeline(event, { source: event.source }),
       };
@@ -44,6 +48,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ...(event.owner === 'retell' ? {} : { carrier: event.owner }),
         gateway: event.gateway,
         status: event.code,
+        ...statedReason(event),
       });
     case 'fallback':
       return { fell_back: '1', ...timeline(event, { gateway: event.gateway, reason: event.reason }) };
@@ -60,6 +65,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         gateway: event.gateway,
         answered_at: at,
         sip_status: '200',
+        ...given({ codec: event.codec }),
         ...(event.max_duration_s === undefined ? {} : { max_duration_s: String(event.max_duration_s) }),
         dialog: JSON.stringify({ h_entry, h_id, from_uri, to_uri, caller, callee }),
         ...timeline(event, { gateway: event.gateway }),
@@ -84,17 +90,34 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ended_at: at,
         ended_by: event.by,
         ...given({ reason: event.reason }),
-        ...timeline(event, given({ by: event.by, reason: event.reason })),
+        ...reasonFields(event),
+        ...timeline(event, given({ by: event.by, reason: event.reason, ...statedReason(event) })),
       };
+    case 'bye_confirmed':
+      return { bye_confirmed_at: at, ...timeline(event, { status: event.code }) };
     case 'failed':
       return {
         ended_at: at,
         ended_by: event.by ?? 'failure',
         ...given({ carrier: event.carrier, gateway: event.gateway, reason: event.reason }),
         ...(event.code === undefined ? {} : { sip_status: String(event.code) }),
-        ...timeline(event, { status: event.code, reason: event.reason }),
+        ...reasonFields(event),
+        ...timeline(event, { status: event.code, reason: event.reason, ...statedReason(event) }),
       };
   }
+}
+
+/** What the peer's Reason header says, as in the timeline. */
+function statedReason({ cause = '' }: { cause?: string | undefined }) {
+  const { q850_cause, text } = readReason(cause);
+  return given({ q850_cause, reason_text: text });
+}
+
+/** The same as fields of a call that it ended. */
+function reasonFields(event: { cause?: string | undefined }): RecordFields {
+  return Object.fromEntries(
+    Object.entries(statedReason(event)).map(([name, value]) => [name, String(value)]),
+  );
 }
 
 function fieldsOfTransferEvent(event: TransferEvent): RecordFields {
@@ -156,7 +179,8 @@ export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
     return {
       ended_at: at,
       ended_by: by,
-      ...timeline({ at: event.at, type: 'ended' }, { by, untracked: true }),
+      ...reasonFields(event),
+      ...timeline({ at: event.at, type: 'ended' }, { by, untracked: true, ...statedReason(event) }),
     };
   }
   const leg = legOfTag(call, event.to_tag);
@@ -164,6 +188,7 @@ export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
   if (event.type === 'bye_sent') return { [`bye_${leg}_sent_at`]: at, ...entry };
   return {
     [`bye_${leg}_status`]: String(event.code),
+    [`bye_${leg}_answered_at`]: at,
     ended_at: at,
     ended_by: call.hangup_ended_by ?? 'timeout',
     ...entry,
@@ -227,9 +252,18 @@ export function callOfRecord(id: string, record: RecordFields): Call {
   const retell = retellDetailsOf(record);
   let entries: TimelineEntry[] | undefined;
   let transfers: Transfer[] | undefined;
+  const times = {
+    ringing_at: number(record.ringing_at),
+    answered_at: number(record.answered_at),
+    ended_at: number(record.ended_at),
+    ended_by: record.ended_by as EndedBy | undefined,
+    sip_status: number(record.sip_status),
+    bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
+  };
   return {
     id,
     direction,
+    source: record.source,
     carrier: record.carrier,
     gateway: record.gateway,
     node: record.node ?? '',
@@ -242,20 +276,23 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     agent_id: record.agent_id ?? retell.agent_id,
     from_tag: record.from_tag,
     created_at: number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0,
-    ringing_at: number(record.ringing_at),
-    answered_at: number(record.answered_at),
+    ...times,
+    ...delaysOf({
+      ...times,
+      created_at: number(record.created_at),
+      bye_confirmed_at: number(record.bye_confirmed_at),
+    }),
     max_duration_s: number(record.max_duration_s),
-    ended_at: number(record.ended_at),
-    ended_by: record.ended_by as EndedBy | undefined,
-    sip_status: number(record.sip_status),
     reason: record.reason,
+    q850_cause: number(record.q850_cause),
+    reason_text: record.reason_text,
+    codec: record.codec,
     retell_ended_at: number(record.retell_ended_at),
     retell_disconnection_reason: record.retell_disconnection_reason,
     retell,
     retell_stopped_at: number(record.retell_stopped_at),
     erased_at: number(record.erased_at),
     dialog: record.dialog === undefined ? undefined : JSON.parse(record.dialog),
-    bye: { carrier: bye(record, 'carrier'), retell: bye(record, 'retell') },
     refusal: given({
       cancel_sent_at: number(record.cancel_sent_at),
       cancel_status: number(record.cancel_status),
@@ -270,6 +307,9 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     transferred_from: record.transferred_from === undefined ? undefined : JSON.parse(record.transferred_from),
     get transferred_to() {
       return transferredTo(record);
+    },
+    get attempts() {
+      return attemptsOf(this);
     },
     // Most readers do without it, and it is most of the record.
     get timeline() {
@@ -317,6 +357,7 @@ function transferredTo(record: RecordFields): Tie[] {
 function bye(record: RecordFields, leg: Leg): Call['bye'][Leg] {
   return given({
     sent_at: number(record[`bye_${leg}_sent_at`]),
+    answered_at: number(record[`bye_${leg}_answered_at`]),
     status: number(record[`bye_${leg}_status`]),
   });
 }

@@ -18,6 +18,9 @@ const Tie = (call: string) =>
 /** A body that is not JSON, sent as it is made. */
 export const StreamSchema = (description: string) => Type.Unsafe<Readable>({ type: 'string', description });
 const Text = (description: string) => Type.Union([Type.String(), Type.Null()], { description });
+const Whole = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
+const Milliseconds = (description: string) =>
+  Type.Union([Type.Number(), Type.Null()], { description: `${description}, in ms, exact to a microsecond` });
 
 export const CallStateSchema = Type.Enum(['routing', 'ringing', 'answered', 'ended'], {
   description: "The call's state",
@@ -36,11 +39,27 @@ export const EndedBySchema = Type.Enum([
 ]);
 const LegSchema = Type.Enum(['carrier', 'retell']);
 
+const AttemptSchema = Type.Object({
+  carrier: Text("The gateway's carrier; null for Retell's gateways and fallbacks"),
+  gateway: Type.String({ description: 'SIP URI of the gateway or fallback' }),
+  at: Type.String({
+    format: 'date-time',
+    description: 'When it refused, answered or was given up, ISO 8601 UTC with milliseconds',
+  }),
+  ringing_at: Time('When its first provisional response above 100 came'),
+  status: Whole(
+    'Its final response; 408 where none came in time, 477 where nothing could be sent; null where the call was hung up first',
+  ),
+  q850_cause: Whole("Q.850 cause in that response's Reason header"),
+  reason: Text('Text of that Reason header'),
+});
+
 export const CallSchema = Type.Object(
   {
     id: Type.String({ description: 'Our id of the call; Retell gets it as X-Call-Ref with inbound calls' }),
     state: CallStateSchema,
     direction: DirectionSchema,
+    source: Text('Address and port that the INVITE came from'),
     carrier: Text(
       'Name of the carrier; for an outbound call the one that answered, or the last that was tried',
     ),
@@ -82,10 +101,24 @@ export const CallSchema = Type.Object(
     }),
     ended_at: Time('When the call ended'),
     ended_by: Type.Union([EndedBySchema, Type.Null()], { description: 'Who ended it' }),
-    sip_status: Type.Union([Type.Integer(), Type.Null()], {
-      description: "Final status of the call's INVITE",
-    }),
+    sip_status: Whole("Final status of the call's INVITE"),
     reason: Text('Why it failed or timed out, where we know'),
+    q850_cause: Whole(
+      "Q.850 cause in the Reason header of a side's BYE, or of an unanswered call in that of the last gateway's final response",
+    ),
+    reason_text: Text('Text of that Reason header'),
+    codec: Text("First codec of the audio in the 200's SDP, in capitals, e.g. PCMU"),
+    srd_ms: Milliseconds(
+      'Session request delay (RFC 6076 section 4.3): from the INVITE to the first provisional response above 100, or the final one where none came',
+    ),
+    setup_ms: Milliseconds('From the INVITE to the 200'),
+    duration_ms: Milliseconds('Session duration time (RFC 6076 section 4.5): from the answer to the end'),
+    sdd_ms: Milliseconds(
+      'Session disconnect delay (RFC 6076 section 4.4): from the BYE to its final response; where the proxy sent a BYE to both legs the longer of the two',
+    ),
+    attempts: Type.Array(AttemptSchema, {
+      description: 'The gateways that were tried and refused, answered or were given up, in order',
+    }),
     retell_ended_at: Time('When the call ended at Retell, by its own word'),
     retell_disconnection_reason: Text("Retell's disconnection_reason"),
     retell_stopped_at: Time('When it was stopped at Retell, where it went on after its end here'),

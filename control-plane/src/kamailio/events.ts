@@ -39,6 +39,8 @@ export interface AttemptFailedEvent extends CallEventBase {
   owner: string;
   gateway: string;
   code: number;
+  /** Reason header of its response, of at most 256 bytes */
+  cause?: string | undefined;
 }
 
 export interface RingingEvent extends CallEventBase {
@@ -93,6 +95,8 @@ export interface AnsweredEvent extends CallEventBase {
   to_uri: string;
   caller: LegState;
   callee: LegState;
+  /** what the 200 says of its audio, see `codecOf` */
+  codec?: string | undefined;
 }
 
 /** What a call that is hung up before its answer told: its CANCEL left, was answered, its caller took our refusal. */
@@ -107,8 +111,16 @@ export interface EndedEvent extends CallEventBase {
   by: string;
   /** why it timed out */
   reason: string | undefined;
+  /** Reason header of a side's BYE, of at most 256 bytes */
+  cause?: string | undefined;
   /** the transfer that was under way */
   transfer?: string | undefined;
+}
+
+/** The final response to the BYE of a side, which ended the call. */
+export interface ByeConfirmedEvent extends CallEventBase {
+  type: 'bye_confirmed';
+  code: number;
 }
 
 export interface FailedEvent extends CallEventBase {
@@ -119,6 +131,8 @@ export interface FailedEvent extends CallEventBase {
   code: number | undefined;
   by: string | undefined;
   reason: string | undefined;
+  /** Reason header of the last gateway's final response, of at most 256 bytes */
+  cause?: string | undefined;
 }
 
 interface TransferEventBase extends CallEventBase {
@@ -178,6 +192,8 @@ export interface ByeEvent extends EventBase {
   to_tag: string;
   /** the reply's status, for `bye_answered` */
   code: number | undefined;
+  /** Reason header of the BYE, of at most 256 bytes, for `bye_untracked` */
+  cause?: string | undefined;
   /** the transfer that was under way, for `bye_untracked` */
   transfer?: string | undefined;
 }
@@ -199,5 +215,6 @@ export type CallEvent =
   | CancelEvent
   | TransferEvent
   | EndedEvent
+  | ByeConfirmedEvent
   | FailedEvent;
 export type SipEvent = CallEvent | ByeEvent;

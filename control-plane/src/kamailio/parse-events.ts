@@ -1,3 +1,4 @@
+import { codecOf } from './codec.js';
 import type { AnsweredEvent, LimitedEvent, SipEvent, TransferEvent } from './events.js';
 
 /** An event that cannot be read: `message` says what is wrong with it. */
@@ -49,6 +50,7 @@ function parseEvent(f: Fields): SipEvent {
         owner: f.text('callee') === 'retell' ? 'retell' : f.text('carrier'),
         gateway: f.base64('gateway'),
         code: f.integer('code'),
+        cause: f.base64('cause') || undefined,
       };
     case 'ringing':
       return { type, at, id: f.text('id'), gateway: f.base64('gateway'), code: f.integer('code') };
@@ -84,8 +86,11 @@ function parseEvent(f: Fields): SipEvent {
         id: f.text('id'),
         by: f.text('by'),
         reason: f.base64('reason') || undefined,
+        cause: f.base64('cause') || undefined,
         transfer: f.optional('transfer'),
       };
+    case 'bye_confirmed':
+      return { type, at, id: f.text('id'), code: f.integer('code') };
     case 'failed':
       return {
         type,
@@ -96,6 +101,7 @@ function parseEvent(f: Fields): SipEvent {
         code: f.optionalInteger('code'),
         by: f.optional('by'),
         reason: f.base64('reason') || undefined,
+        cause: f.base64('cause') || undefined,
       };
     case 'bye_sent':
     case 'bye_answered':
@@ -107,6 +113,7 @@ function parseEvent(f: Fields): SipEvent {
         from_tag: f.base64('from_tag'),
         to_tag: f.base64('to_tag'),
         code: f.optionalInteger('code'),
+        cause: f.base64('cause') || undefined,
         transfer: f.optional('transfer'),
       };
     default:
@@ -175,6 +182,7 @@ function parseAnswered(f: Fields, at: number): AnsweredEvent {
       cseq: 0,
       socket: socketText(f.text('callee_socket')),
     },
+    codec: codecOf(f.base64('audio'), f.base64('rtpmap')),
   };
 }
 

@@ -18,7 +18,8 @@ const CSV = 'text/csv';
 const COLUMNS = [
   ...['id', 'direction', 'carrier', 'gateway', 'node', 'number', 'from', 'to', 'sip_call_id'],
   ...['retell_call_id', 'agent_id', 'created_at', 'ringing_at', 'answered_at', 'ended_at'],
-  ...['sip_status', 'ended_by', 'reason', 'retell_disconnection_reason'],
+  ...['source', 'srd_ms', 'setup_ms', 'duration_ms', 'sdd_ms', 'sip_status', 'q850_cause', 'ended_by'],
+  ...['reason', 'reason_text', 'codec', 'retell_ended_at', 'retell_disconnection_reason', 'explanation'],
 ];
 
 /** Ended calls. */
