@@ -7,6 +7,7 @@ import { parseEvents } from '../../control-plane/src/kamailio/parse-events.js';
 import { eventually } from '../harness/await.js';
 import { dial, establish, recordOf, startScene } from '../harness/scene.js';
 import { SILENT } from '../harness/silent-observer.js';
+import type { IncomingCall } from '../harness/sip-peer.js';
 
 /** Every order of a list. */
 function permutations<T>(list: readonly T[]): T[][] {
@@ -94,4 +95,24 @@ t.test('a Call-ID and a From that try to break the event arrive as they are', as
   const record = await recordOf(scene.stack, callId, 'ended');
   t.equal(record.sip_call_id, callId);
   t.equal(record.from, 'user%22x');
+});
+
+t.test('events that are too long for one batch come in several', async (t) => {
+  const scene = await startScene(t);
+  const { redis } = scene.stack.parts;
+  const LONG = 40;
+  const rung: IncomingCall[] = [];
+  scene.retell.onInvite = (call) => {
+    call.ring();
+    rung.push(call);
+  };
+  const callers = Array.from({ length: LONG }, () => dial(scene));
+  await eventually('all ring', () => rung.length === LONG);
+  // Their answers wait for Redis together.
+  await redis.kill();
+  for (const call of rung)
+    call.answer({ headers: [['Record-Route', `<sip:192.0.2.9;lr;x=${'x'.repeat(5500)}>`]] });
+  await Promise.all(callers.map((caller) => caller.answered()));
+  await redis.start();
+  for (const caller of callers) await recordOf(scene.stack, caller.callId, 'answered');
 });

@@ -155,6 +155,26 @@ const ENDINGS: [what: string, fields: RecordFields, sentence: string][] = [
     'Retell refused the call with 404 (number unknown).',
   ],
   [
+    'no carrier takes it',
+    {
+      ...{ ...OUTBOUND, gateway: 'sip:b', ended_at: at(4), ended_by: 'failure', sip_status: '503' },
+      ...{ reason: 'no carrier takes the call', carrier: 'beta' },
+      ...timeline(
+        { at: START * 1000 + 1, type: 'attempt_failed' },
+        { carrier: 'acme', gateway: 'sip:a', status: 503 },
+      ),
+      ...timeline(
+        { at: START * 1000 + 2, type: 'attempt_failed' },
+        { carrier: 'beta', gateway: 'sip:b', status: 408 },
+      ),
+      ...timeline(
+        { at: START * 1000 + 3, type: 'failed' },
+        { status: 503, reason: 'no carrier takes the call' },
+      ),
+    },
+    'The proxy refused the call with 503: no carrier takes the call; it had been refused by acme with 503, beta with 408.',
+  ],
+  [
     'nobody answers',
     { ...INBOUND, ringing_at: at(1), ended_at: at(121), ended_by: 'timeout', sip_status: '408' },
     'Nobody answered: it was given up after 2 min 0 s of ringing.',

@@ -117,7 +117,7 @@ function refusedHere(call: Call, reason: string): string {
 function refused(call: Call, caller: Leg): string {
   const callee = party(otherLeg(caller), call);
   if (call.sip_status === undefined) return 'it ended without an answer, and nobody told why';
-  const meaning = REFUSALS[call.sip_status];
+  const meaning = REFUSALS[call.sip_status] ?? call.reason_text;
   return `${callee} refused the call with ${call.sip_status}${meaning === undefined ? '' : ` (${meaning})`}`;
 }
 
@@ -126,6 +126,7 @@ function* additions(call: Call): Generator<string> {
   const fallback = call.timeline.find(({ type }) => type === 'fallback');
   if (fallback !== undefined)
     yield `Retell had not taken it (${fallback.reason}), and it went to the fallback`;
+  if (call.answered_at === undefined) yield* earlierAttempts(call);
   if (call.answered_at === undefined && call.retell_disconnection_reason !== undefined)
     yield `Retell says ${call.retell_disconnection_reason}`;
   for (const leg of ['carrier', 'retell'] as const) {
@@ -136,6 +137,16 @@ function* additions(call: Call): Generator<string> {
     const late = durationText(call.retell_stopped_at - (call.ended_at ?? 0));
     yield `at Retell it went on and was stopped ${late} later`;
   }
+}
+
+/** Who had refused the call before, or where the proxy gave up itself, who had at all. */
+function* earlierAttempts(call: Call): Generator<string> {
+  const before = call.reason === undefined ? call.attempts.slice(0, -1) : call.attempts;
+  if (before.length === 0) return;
+  const refusals = before.map(
+    ({ carrier, gateway, status }) => `${carrier ?? gateway} with ${status ?? 'nothing'}`,
+  );
+  yield `it had been refused by ${refusals.join(', ')}`;
 }
 
 /** Where the carrier's side hung up and Retell gives another reason. */
