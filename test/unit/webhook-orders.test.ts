@@ -168,7 +168,7 @@ t.test('a call without our id is found by its numbers and time, where only one c
   await play(twin.events);
   const finder = new CallFinder(store);
   const told = (twin.webhooks[0] as StoredWebhook).call;
-  t.equal(told && (await finder.find(told, true)), undefined, 'two calls are left that it may be');
+  t.equal(told && (await finder.find(told, true, START)), undefined, 'two calls are left that it may be');
 });
 
 t.test("a webhook of another call of Retell's is never written into a record that has one", async (t) => {

@@ -1,5 +1,6 @@
 import type { Redis, Result } from 'ioredis';
 import { DETAIL_RECORDS } from './detail-records.js';
+import { BETWEEN } from './merge-script.js';
 import { PUBLIC_EVENTS, PUBLIC_EVENTS_KEPT, type PublicEventType } from './public-events.js';
 import { recordKey } from './store.js';
 
@@ -22,9 +23,12 @@ const ERASE = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'none' end
 if redis.call('HEXISTS', KEYS[1], 'ended_at') == 0 then return 'up' end
 if redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return 'erased' end
-local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'detail_entries', 'direction', 'carrier')
+local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'detail_entries', 'direction', 'carrier',
+  'number', 'from', 'to')
 if names[1] and redis.call('GET', 'call-id:' .. names[1]) == ARGV[1] then redis.call('DEL', 'call-id:' .. names[1]) end
 if names[2] then redis.call('DEL', 'retell-call:' .. names[2]) end
+local other = string.gsub((names[4] == 'outbound' and names[8] or names[7]) or '', '%D', '')
+if names[6] then redis.call('ZREM', '${BETWEEN}' .. names[6] .. ':' .. other, ARGV[1]) end
 for entry in string.gmatch(names[3] or '', '%S+') do redis.call('XDEL', KEYS[2], entry) end
 redis.call('HSET', KEYS[1], 'erased_at', ARGV[2])
 local kept = {}

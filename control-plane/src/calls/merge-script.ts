@@ -16,7 +16,11 @@ const RECORD_SETTLE_MS = 1000;
 
 /** Prefix of the index of the calls to one of our numbers that Retell has answered, by their end. */
 export const INBOUND = 'calls:inbound:';
-/** How long an ended call stays there: events of two calls may be handled in another order. */
+/** Prefix of the index of the calls between one of our numbers and another one, by their creation. */
+export const BETWEEN = 'calls:between:';
+/** How long it is kept after the last of them, in s: Retell tells of a call later than that by its id. */
+const BETWEEN_KEPT_S = 3600;
+/** How long an ended call stays in the index of its number: events of two calls may be handled in another order. */
 const INBOUND_KEPT_MS = 60_000;
 
 /**
@@ -43,8 +47,10 @@ end
 if #fresh == 0 then return fresh end
 local indexed = redis.call('HLEN', KEYS[1]) == #fresh
 local answered = false
+local parties = false
 for _, field in ipairs(fresh) do
   if field == 'sip_call_id' or field == 'retell_call_id' or field == 'ended_at' then indexed = true end
+  if field == 'number' then parties = true end
   if field == 'number' or field == 'answered_at' or field == 'fell_back' or field == 'ended_at' then answered = true end
 end
 if indexed then
@@ -61,6 +67,15 @@ if indexed then
   else
     redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
     for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
+  end
+end
+if parties then
+  local call = redis.call('HMGET', KEYS[1], 'direction', 'number', 'from', 'to')
+  local other = string.gsub((call[1] == 'outbound' and call[4] or call[3]) or '', '%D', '')
+  if other ~= '' then
+    local key = '${BETWEEN}' .. call[2] .. ':' .. other
+    redis.call('ZADD', key, 'NX', ARGV[3], ARGV[1])
+    redis.call('EXPIRE', key, ${BETWEEN_KEPT_S})
   end
 end
 if answered then
@@ -98,6 +113,11 @@ end
 redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
 return fresh
 `;
+
+/** The index of the calls between one of our numbers and another one: as text, whose digits count. */
+export function partiesKey(number: string, other: string): string {
+  return `${BETWEEN}${number}:${other.replace(/\D/g, '')}`;
+}
 
 /** A table of Lua. */
 function luaTable(entries: Readonly<Record<string, string>>): string {

@@ -1,6 +1,6 @@
 import type { Redis, Result } from 'ioredis';
 import { type Call, type CallState, stateOf } from './call.js';
-import { INBOUND, MERGE } from './merge-script.js';
+import { INBOUND, MERGE, partiesKey } from './merge-script.js';
 import { type Page, pageOfCalls } from './paging.js';
 import { callOfRecord, type RecordFields } from './record.js';
 
@@ -30,20 +30,6 @@ export interface Merge {
   fields: RecordFields;
 }
 
-/** What calls are told apart by where nothing names the one that is meant. */
-export interface CallSketch {
-  id: string;
-  direction: string | undefined;
-  number: string | undefined;
-  from: string | undefined;
-  to: string | undefined;
-  retell_call_id: string | undefined;
-  /** ms since 1970 */
-  ended_at: number | undefined;
-  /** the fallback of its number has it, not Retell */
-  fell_back: boolean;
-}
-
 export interface CallFilter {
   state?: CallState | undefined;
   direction?: string | undefined;
@@ -54,17 +40,8 @@ export interface CallFilter {
 /** Records read in one round trip. */
 const READ_STEP = 200;
 
-/** How many calls one search looks at. */
-const SEARCH_LIMIT = 1000;
-const SKETCH_FIELDS = [
-  'direction',
-  'number',
-  'from',
-  'to',
-  'retell_call_id',
-  'ended_at',
-  'fell_back',
-] as const;
+/** How many calls between the same two numbers one search looks at, the newest. */
+const SEARCH_LIMIT = 100;
 
 /** The calls' records in Redis. Every method rejects when Redis does not answer in time. */
 export class CallStore {
@@ -140,23 +117,15 @@ export class CallStore {
   }
 
   /**
-   * The calls that came since then and have not ended.
+   * The calls between one of our numbers and another one that came in this time, the newest first.
    *
-   * @param sinceMs ms since 1970
-   * @returns undefined where there are more than can be looked at
-   */
-  openSince(sinceMs: number): Promise<CallSketch[] | undefined> {
-    return this.#sketches(OPEN, sinceMs, '+inf');
-  }
-
-  /**
-   * The calls that came in this time, whether they have ended or not.
-   *
+   * @param other as it is written, with or without `+`
    * @param fromMs, toMs ms since 1970
-   * @returns undefined where there are more than can be looked at
    */
-  createdBetween(fromMs: number, toMs: number): Promise<CallSketch[] | undefined> {
-    return this.#sketches(ALL, fromMs, toMs);
+  async between(number: string, other: string, fromMs: number, toMs: number): Promise<Call[]> {
+    const key = partiesKey(number, other);
+    const ids = await this.#redis.zrevrangebyscore(key, toMs, fromMs, 'LIMIT', 0, SEARCH_LIMIT);
+    return (await this.getAll(ids)).filter((call): call is Call => call !== undefined);
   }
 
   /**
@@ -203,30 +172,6 @@ export class CallStore {
   /** Forgets the index entries of calls whose records have expired. */
   async trim(nowMs: number): Promise<void> {
     await this.#redis.zremrangebyscore(ALL, '-inf', nowMs - this.#retentionS * 1000);
-  }
-
-  async #sketches(index: string, fromMs: number, toMs: number | '+inf'): Promise<CallSketch[] | undefined> {
-    const ids = await this.#redis.zrevrangebyscore(index, toMs, fromMs, 'LIMIT', 0, SEARCH_LIMIT + 1);
-    if (ids.length > SEARCH_LIMIT) return undefined;
-    const pipeline = this.#redis.pipeline();
-    for (const id of ids) pipeline.hmget(recordKey(id), ...SKETCH_FIELDS);
-    const results = (await pipeline.exec()) ?? [];
-    return results.map(([error, values], i) => {
-      if (error) throw error;
-      const [direction, number, from, to, retell_call_id, endedAt, fellBack] = (
-        values as (string | null)[]
-      ).map((value) => value ?? undefined);
-      return {
-        id: ids[i] as string,
-        direction,
-        number,
-        from,
-        to,
-        retell_call_id,
-        ended_at: endedAt === undefined ? undefined : Number(endedAt),
-        fell_back: fellBack !== undefined,
-      };
-    });
   }
 
   async #read(ids: readonly string[]): Promise<(Call | undefined)[]> {

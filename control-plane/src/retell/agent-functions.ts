@@ -106,7 +106,7 @@ export class AgentFunctions {
 
   async #callOf(told: FunctionCall['call']): Promise<Call | undefined> {
     if (told === undefined) return undefined;
-    const found = await this.#o.finder.find(told, true, true);
+    const found = await this.#o.finder.find(told, true, Date.now(), true);
     if (found === undefined || found === 'foreign') return undefined;
     if (found.by === undefined) return found.call;
     // Its webhook has not come yet; without this id the agent could not be told how a transfer ends.

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Call, type MatchedBy, stateOf } from '../calls/call.js';
-import { isSameParty } from '../calls/parties.js';
-import type { CallSketch, CallStore } from '../calls/store.js';
+import type { CallStore } from '../calls/store.js';
 import { callRefOf, type RetellCall } from './call-object.js';
 
 /** A call of ours that Retell tells of. */
@@ -31,6 +30,7 @@ export class CallFinder {
 
   /**
    * @param connected whether the call is or was connected at Retell
+   * @param atMs when Retell told it, in ms since 1970
    * @param waits whether one that bears our id and is not known yet is waited for
    * @returns undefined where none is known; `foreign` where ours that it names is another call
    * @throws where Redis does not answer
@@ -38,11 +38,14 @@ export class CallFinder {
   async find(
     told: RetellCall,
     connected: boolean,
+    atMs: number,
     waits = false,
   ): Promise<FoundCall | 'foreign' | undefined> {
     return (
       (await this.#byRetellsId(told.call_id)) ??
-      (callRefOf(told) === undefined ? this.#byNumbers(told) : this.#byOurs(told, connected, waits))
+      (callRefOf(told) === undefined
+        ? this.#byNumbers(told, connected, atMs)
+        : this.#byOurs(told, connected, waits))
     );
   }
 
@@ -63,14 +66,20 @@ export class CallFinder {
     return fits(call, told, connected) ? { call, by: ref.place } : 'foreign';
   }
 
-  /** The one call that was up then between these numbers and is not known to be another one of Retell's. */
-  async #byNumbers(told: RetellCall): Promise<FoundCall | undefined> {
-    const startMs = told.start_timestamp;
-    if (startMs === undefined) return undefined;
-    const calls = (await this.#store.createdBetween(startMs - SETUP_MS, startMs + CLOCKS_MS)) ?? [];
-    const [one, ...others] = calls.filter((call) => isBetween(call, told, startMs));
-    const call = one === undefined || others.length > 0 ? undefined : await this.#store.get(one.id);
-    return call && { call, by: 'numbers' };
+  /** The one call that there was then between these numbers and that is not known to be another one of Retell's. */
+  async #byNumbers(told: RetellCall, connected: boolean, atMs: number): Promise<FoundCall | undefined> {
+    const { from_number = '', to_number = '' } = told;
+    const startMs = told.start_timestamp ?? atMs;
+    const calls = await Promise.all(
+      (['inbound', 'outbound'] as const).map(async (direction) => {
+        if (told.direction !== undefined && told.direction !== direction) return [];
+        const [number, other] = direction === 'inbound' ? [to_number, from_number] : [from_number, to_number];
+        const some = await this.#store.between(number, other, startMs - SETUP_MS, startMs + CLOCKS_MS);
+        return some.filter((call) => call.direction === direction && mayBe(call, connected, startMs));
+      }),
+    );
+    const [call, ...others] = calls.flat();
+    return call === undefined || others.length > 0 ? undefined : { call, by: 'numbers' };
   }
 
   async #lookFor(id: string, waits: boolean): Promise<Call | undefined> {
@@ -101,16 +110,13 @@ function fits(call: Call, { call_id, from_number, to_number }: RetellCall, conne
   return call.number !== undefined && call.number === ours;
 }
 
-function isBetween(call: CallSketch, told: RetellCall, startMs: number): boolean {
-  const [ours, other] =
-    call.direction === 'inbound' ? [told.to_number, told.from_number] : [told.from_number, told.to_number];
+/** Whether Retell may have had this call then, and is not known to have told of it. */
+function mayBe(call: Call, connected: boolean, startMs: number): boolean {
   return (
     call.retell_call_id === undefined &&
-    !call.fell_back &&
-    (told.direction === undefined || told.direction === call.direction) &&
-    (call.ended_at === undefined || call.ended_at >= startMs - CLOCKS_MS) &&
-    call.number !== undefined &&
-    call.number === ours &&
-    isSameParty((call.direction === 'inbound' ? call.from : call.to) ?? '', other ?? '')
+    (connected || call.answered_at === undefined) &&
+    (call.ended_at === undefined || !connected || call.ended_at >= startMs - CLOCKS_MS) &&
+    // The fallback of its number has it, not Retell.
+    !call.timeline.some(({ type }) => type === 'fallback')
   );
 }

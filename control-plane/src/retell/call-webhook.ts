@@ -45,7 +45,7 @@ export class CallWebhook {
   async handle(webhook: StoredWebhook): Promise<CallWebhookOutcome> {
     const { event, call: told, receivedAt } = webhook;
     const connected = !OVER.has(event) || told?.start_timestamp !== undefined;
-    const found = told === undefined ? undefined : await this.#o.finder.find(told, connected);
+    const found = told === undefined ? undefined : await this.#o.finder.find(told, connected, receivedAt);
     if (told !== undefined && found === undefined && this.#mayCome(told)) return 'early';
     if (
       told === undefined ||

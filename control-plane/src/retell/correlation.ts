@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isSameParty } from '../calls/parties.js';
+import { stateOf } from '../calls/call.js';
 import { matchFields, timeline } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
 import type { InboundOutcome, InboundQuestion } from './inbound-webhook.js';
@@ -100,12 +100,11 @@ export class InboundCorrelation {
       const id = await store.idOfRetellCallId(retellCallId);
       if (id !== undefined) return { id, how: 'retell_call_id' };
     }
-    const calls = (await store.openSince(atMs - WINDOW_MS)) ?? [];
+    const calls = await store.between(to, from, atMs - WINDOW_MS, Number.POSITIVE_INFINITY);
     const [call, ...others] = calls.filter(
       (open) =>
         open.direction === 'inbound' &&
-        open.number === to &&
-        isSameParty(open.from ?? '', from) &&
+        stateOf(open) !== 'ended' &&
         (open.retell_call_id === undefined || retellCallId === undefined),
     );
     return call === undefined || others.length > 0 ? undefined : { id: call.id, how: 'numbers' };
