@@ -65,7 +65,12 @@ export interface Call {
   retell_call_id: string | undefined;
   /** Retell's agent that was asked for */
   agent_id: string | undefined;
+  /** When it was asked for, where a command did that, else when its INVITE came. */
   created_at: number;
+  /** Name of the token that asked for it, where a command did. */
+  requested_by: string | undefined;
+  /** When its INVITE came. */
+  invited_at: number | undefined;
   ringing_at: number | undefined;
   answered_at: number | undefined;
   /** How long it may last from the answer, in s. */
@@ -102,6 +107,11 @@ export function stateOf(call: Pick<Call, 'ringing_at' | 'answered_at' | 'ended_a
   if (call.answered_at !== undefined) return 'answered';
   if (call.ringing_at !== undefined) return 'ringing';
   return 'routing';
+}
+
+/** Whether Retell was asked for the call and its INVITE has never come: no node has it. */
+export function isUnplaced(call: Pick<Call, 'requested_by' | 'sip_call_id'>): boolean {
+  return call.requested_by !== undefined && call.sip_call_id === undefined;
 }
 
 /** The leg of the side that called. */

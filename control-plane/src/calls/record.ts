@@ -28,6 +28,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         sip_call_id: event.sip_call_id,
         from_tag: event.from_tag,
         created_at: at,
+        invited_at: at,
         ...timeline(event, { source: event.source }),
       };
     case 'attempt_failed':
@@ -210,6 +211,7 @@ export function timelineOnce(
  */
 export function callOfRecord(id: string, record: RecordFields): Call {
   const direction = record.direction === 'outbound' ? 'outbound' : 'inbound';
+  const createdAt = number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0;
   let entries: TimelineEntry[] | undefined;
   let transfers: Transfer[] | undefined;
   return {
@@ -225,7 +227,9 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     retell_call_id: record.retell_call_id,
     agent_id: record.agent_id,
     from_tag: record.from_tag,
-    created_at: number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0,
+    created_at: createdAt,
+    requested_by: record.requested_by,
+    invited_at: number(record.invited_at) ?? (record.sip_call_id === undefined ? undefined : createdAt),
     ringing_at: number(record.ringing_at),
     answered_at: number(record.answered_at),
     max_duration_s: number(record.max_duration_s),

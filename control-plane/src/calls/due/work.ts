@@ -11,6 +11,7 @@ export const DUE_KINDS = [
   'transfer_late',
   'transfer_over',
   'retell_webhook',
+  'created_call',
 ] as const;
 export type DueKind = (typeof DUE_KINDS)[number];
 
@@ -144,6 +145,11 @@ export class DueWork {
   /** Has a piece done at this time. What is already scheduled stays as it is. */
   async schedule(kind: DueKind, id: string, atMs: number): Promise<void> {
     await this.apply([{ kind, id, atMs }]);
+  }
+
+  /** Has a piece done at this time, or at its own where that is earlier. */
+  async hasten(kind: DueKind, id: string, atMs: number): Promise<void> {
+    await this.#o.redis.zadd(dueKey(kind), 'LT', atMs, id);
   }
 
   /** Takes a piece back, unless somebody has begun with it. */

@@ -26,6 +26,7 @@ export function fieldsOfDialog(dialog: DialogDetails, node: string, now: number)
     from_tag: caller.tag,
     retell_call_id: variable('retell_user'),
     created_at: String(dialog.created_at),
+    invited_at: String(dialog.created_at),
     ...(dialog.answered_at !== undefined && {
       answered_at: String(dialog.answered_at),
       sip_status: '200',
