@@ -15,6 +15,7 @@ import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
+import { createOrigination } from './composition/origination.js';
 import { createReconciler } from './composition/reconciler.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
@@ -42,6 +43,7 @@ import { Carriers } from './routing/carriers.js';
 import { Decisions } from './routing/decisions.js';
 import { Drains } from './routing/drains.js';
 import { LimitDrift } from './routing/drift.js';
+import { ExpectedCalls } from './routing/expected-calls.js';
 import { Register } from './routing/register.js';
 import { Reload, type ReloadResult } from './routing/reload.js';
 import { RetellSlots } from './routing/slots.js';
@@ -111,9 +113,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const store = new CallStore(redis, config.calls.retention_days * 86_400);
     const tracker = new TransferTracker(store, metrics.transfers);
     const secondCalls = new SecondCalls(store);
+    const expected = new ExpectedCalls({ nodes: tables, store, warn });
     const handler = new EventHandler(store, metrics, async (changes) => {
       await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
       await secondCalls.tie(changes);
+      await expected.after(changes);
     });
     const reader = new EventReader({
       redis: streams,
@@ -167,6 +171,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       observer: metrics,
       warn,
     });
+    const backlog = new EventBacklog(redis);
+    const { origination, unplaced } = createOrigination({
+      config: active,
+      redis,
+      nodes,
+      store,
+      due: {
+        schedule: (kind, id, atMs) => due.schedule(kind, id, atMs),
+        forget: (kind, id) => due.forget(kind, id),
+      },
+      expected,
+      backlog,
+      retell,
+      metrics: metrics.origination,
+      warn,
+    });
     const { transfers, handlers: transferWork } = createTransfers({
       config: active,
       store,
@@ -175,7 +195,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       tracker,
       due: { apply: (pieces) => due.apply(pieces) },
       hangups: hangup,
-      backlog: new EventBacklog(redis),
+      backlog,
       retell,
       metrics,
     });
@@ -187,6 +207,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
         dialog_lingers: async (id) => void (await reaper.checkHere(id)),
+        created_call: (id, last) => unplaced.look(id, last),
         retell_webhook: (id, last) => webhookWorker.again(id, last),
       },
       warn,
@@ -275,6 +296,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
       functionDone: (name, outcome) => metrics.transfers.functionDone(name, outcome),
       transfers,
+      origination,
+      callCreated: (outcome) => metrics.origination.callCreated(outcome),
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,
