@@ -16,7 +16,7 @@ import {
 import { invitesOf } from '../harness/outbound.js';
 import { age, reconciling } from '../harness/reconciling.js';
 import { asked, type RegisterScene } from '../harness/register-scene.js';
-import { DESTINATION, dialOut, nothingLeft, recordOf } from '../harness/scene.js';
+import { DESTINATION, dial, dialOut, nothingLeft, recordOf } from '../harness/scene.js';
 import { NUMBER } from '../harness/stack.js';
 
 async function hangUp(scene: RegisterScene, id: string): Promise<void> {
@@ -258,6 +258,21 @@ t.test('calls that Retell is asked for', async (t) => {
     await recordOf(stack, caller.callId, 'ended');
   });
 
+  await t.test('it passes for no transfer of the one call that is up to its number', async (t) => {
+    const caller = dial(scene);
+    await caller.answered();
+    const { id } = await recordOf(stack, caller.callId, 'answered');
+    const untied = (await create(scene)).body.id;
+    const tied = (await create(scene, { headers: { 'X-Transferred-From': id } })).body.id;
+    for (const one of [untied, tied]) {
+      await inState(scene, one, 'answered');
+      await hangUp(scene, one);
+    }
+    t.equal((await inState(scene, untied, 'ended')).transferred_from, null);
+    t.match((await inState(scene, tied, 'ended')).transferred_from, { call_id: id, by: 'header' });
+    await hangUp(scene, id);
+  });
+
   await t.test("Retell's webhook of its end ends it soon", async (t) => {
     simulator.setWebhooks({ url: `${stack.api.url}/webhooks/retell` });
     holdDialling(t, scene);
@@ -318,6 +333,7 @@ t.test('calls that Retell is asked for', async (t) => {
         new RegExp(`^retell_proxy_calls_created_total{outcome="${outcome}"} [1-9]`, 'm'),
         outcome,
       );
+    t.match(body, /^retell_proxy_calls_total{direction="outbound",carrier=""} [1-9]/m);
     t.match(body, 'retell_proxy_calls_unplaced_total{outcome="ended_at_retell"} 2');
     t.match(body, 'retell_proxy_calls_unplaced_total{outcome="no_invite"} 2');
     await nothingLeft(t, scene);
