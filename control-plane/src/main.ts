@@ -19,6 +19,7 @@ import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
+import { createOrigination } from './composition/origination.js';
 import { createReconciler } from './composition/reconciler.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
@@ -46,6 +47,7 @@ import { Carriers } from './routing/carriers.js';
 import { Decisions } from './routing/decisions.js';
 import { Drains } from './routing/drains.js';
 import { LimitDrift } from './routing/drift.js';
+import { ExpectedCalls } from './routing/expected-calls.js';
 import { Register } from './routing/register.js';
 import { Reload, type ReloadResult } from './routing/reload.js';
 import { RetellSlots } from './routing/slots.js';
@@ -118,9 +120,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const detailRecords = new DetailRecords(redis, store, config.calls.retention_days * 86_400);
     const tracker = new TransferTracker(store, metrics.transfers);
     const secondCalls = new SecondCalls(store);
+    const expected = new ExpectedCalls({ nodes: tables, store, warn });
     const handler = new EventHandler(store, metrics, async (changes) => {
       await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
       await secondCalls.tie(changes);
+      await expected.after(changes);
     });
     const reader = new EventReader({
       redis: streams,
@@ -175,6 +179,21 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       warn,
     });
     const backlog = new EventBacklog(redis);
+    const { origination, unplaced } = createOrigination({
+      config: active,
+      redis,
+      nodes,
+      store,
+      due: {
+        schedule: (kind, id, atMs) => due.schedule(kind, id, atMs),
+        forget: (kind, id) => due.forget(kind, id),
+      },
+      expected,
+      backlog,
+      retell,
+      metrics: metrics.origination,
+      warn,
+    });
     const { transfers, handlers: transferWork } = createTransfers({
       config: active,
       store,
@@ -195,6 +214,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
         dialog_lingers: async (id) => void (await reaper.checkHere(id)),
+        created_call: (id, last) => unplaced.look(id, last),
         retell_webhook: (id, last) => webhookWorker.again(id, last),
         detail_record: async (piece) => metrics.records.written(await detailRecords.write(piece)),
       },
@@ -289,6 +309,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
       functionDone: (name, outcome) => metrics.transfers.functionDone(name, outcome),
       transfers,
+      origination,
+      callCreated: (outcome) => metrics.origination.callCreated(outcome),
       webhookDone: (outcome, seconds) => metrics.webhookDone(outcome, seconds),
       logger: log,
       tokens: config.api.tokens,

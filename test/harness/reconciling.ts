@@ -99,9 +99,9 @@ export async function age(
   ms: number,
   fields: readonly string[],
 ): Promise<void> {
-  for (const field of fields) {
-    const value = Number(await redis.hget(`call:${id}`, field));
-    await redis.hset(`call:${id}`, field, String(value - ms));
+  for (const field of fields.includes('created_at') ? [...fields, 'invited_at'] : fields) {
+    const value = await redis.hget(`call:${id}`, field);
+    if (value !== null) await redis.hset(`call:${id}`, field, String(Number(value) - ms));
   }
   if ((await redis.zscore('calls:open', id)) !== null) await redis.zincrby('calls:open', -ms, id);
 }

@@ -4,7 +4,7 @@ import type { Call } from '../../control-plane/src/calls/call.js';
 import { delaysOf, type Times } from '../../control-plane/src/calls/delays.js';
 
 const NOTHING: Times = {
-  created_at: undefined,
+  invited_at: undefined,
   ringing_at: undefined,
   answered_at: undefined,
   ended_at: undefined,
@@ -16,22 +16,22 @@ const NOTHING: Times = {
 const delays = (times: Partial<Times>) => delaysOf({ ...NOTHING, ...times });
 
 t.test('the session request delay ends with the first response that says something', (t) => {
-  const created_at = 1000;
-  t.equal(delays({ created_at, ringing_at: 1000.1234, answered_at: 3000 }).srd_ms, 0.123);
-  t.equal(delays({ created_at, answered_at: 1500 }).srd_ms, 500, 'a 200 without ringing');
-  t.equal(delays({ created_at, ringing_at: 1600, answered_at: 1500 }).srd_ms, 500, 'a 180 that came late');
-  t.equal(delays({ created_at, ended_at: 1700, sip_status: 486 }).srd_ms, 700, 'a refusal');
-  t.equal(delays({ created_at, ended_at: 1700 }).srd_ms, undefined, 'ended without a response');
+  const invited_at = 1000;
+  t.equal(delays({ invited_at, ringing_at: 1000.1234, answered_at: 3000 }).srd_ms, 0.123);
+  t.equal(delays({ invited_at, answered_at: 1500 }).srd_ms, 500, 'a 200 without ringing');
+  t.equal(delays({ invited_at, ringing_at: 1600, answered_at: 1500 }).srd_ms, 500, 'a 180 that came late');
+  t.equal(delays({ invited_at, ended_at: 1700, sip_status: 486 }).srd_ms, 700, 'a refusal');
+  t.equal(delays({ invited_at, ended_at: 1700 }).srd_ms, undefined, 'ended without a response');
   t.equal(delays({ ringing_at: 1600 }).srd_ms, undefined, 'no INVITE seen');
   t.end();
 });
 
 t.test('setup and duration are those of an answered call', (t) => {
-  t.match(delays({ created_at: 1000, answered_at: 1500, ended_at: 9000, sip_status: 200 }), {
+  t.match(delays({ invited_at: 1000, answered_at: 1500, ended_at: 9000, sip_status: 200 }), {
     setup_ms: 500,
     duration_ms: 7500,
   });
-  t.match(delays({ created_at: 1000, ended_at: 1500, sip_status: 486 }), {
+  t.match(delays({ invited_at: 1000, ended_at: 1500, sip_status: 486 }), {
     setup_ms: undefined,
     duration_ms: undefined,
   });

@@ -33,6 +33,12 @@ async function driftOf(t: Test, names?: string[]) {
       await store.merge([{ id: `call${calls}`, atMs: Date.now() - agoMs, fields }]);
       return `call${calls}`;
     },
+    /** Writes that of a call that Retell was asked for so long ago, and whose INVITE has not come. */
+    unplaced: () => {
+      calls += 1;
+      const fields = { direction: 'outbound', requested_by: 'ops' };
+      return store.merge([{ id: `call${calls}`, atMs: Date.now() - LONG_AGO_MS, fields }]);
+    },
     end: (id: string) => store.merge([{ id, atMs: Date.now(), fields: { ended_at: '1' } }]),
     dialogs: (node: number, sizes: Record<string, number>) => {
       for (const [profile, size] of Object.entries(sizes)) fakes[node]?.profiles.set(profile, size);
@@ -54,6 +60,16 @@ t.test('dialogs and records that agree have no drift, over all nodes', async (t)
     { limit: 'carrier', carrier: 'acme', drift: 0 },
     { limit: 'carrier', carrier: 'globex', drift: 0 },
   ]);
+});
+
+t.test('a call that was asked for has no dialog yet, however long its INVITE takes', async (t) => {
+  const { record, unplaced, dialogs, look } = await driftOf(t);
+  await record('acme');
+  await unplaced();
+  dialogs(0, { all: 1, 'carrier acme': 1 });
+  t.match(await look(), [{ drift: 0 }, { drift: 0 }, { drift: 0 }]);
+  dialogs(0, { all: 2, 'carrier acme': 2 });
+  t.match(await look(), [{ drift: 0 }, { drift: 0 }, { drift: 0 }], 'it may have come just now');
 });
 
 t.test('dialogs without records are above, records without dialogs below', async (t) => {

@@ -64,6 +64,22 @@ t.test('a registered call is one that Retell knows, with all that was said of it
   t.same(observed, [['register-phone-call', 'ok', undefined]]);
 });
 
+t.test('a call is found by our id in its metadata, in whatever state it is', async (t) => {
+  const simulator = await startRetell(t);
+  const { api, observed } = apiOf(t, simulator.http.url);
+  const numbers = { from_number: '+14155550101', to_number: '+14155550177' };
+  for (const call_ref of ['ref-1', 'ref-2']) {
+    const metadata = { call_ref };
+    simulator.calls.create({ agent_id: 'agent_one', direction: 'outbound', ...numbers, metadata });
+  }
+  t.match(await api.findByCallRef('ref-1'), { call_status: 'registered', metadata: { call_ref: 'ref-1' } });
+  t.equal(await api.findByCallRef('ref-3'), undefined);
+  t.match(observed, [
+    ['list-calls', 'ok'],
+    ['list-calls', 'ok'],
+  ]);
+});
+
 t.test('the concurrency is told as Retell tells it', async (t) => {
   const simulator = await startRetell(t, { concurrencyLimit: 7 });
   const { api } = apiOf(t, simulator.http.url);

@@ -42,7 +42,10 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
   const callWebhook = new CallWebhook({
     config,
     store,
-    due: { schedule: async (...work) => void scheduled.push(work) },
+    due: {
+      schedule: async (...work) => void scheduled.push(work),
+      hasten: async (...work) => void scheduled.push(work),
+    },
     finder: new CallFinder(store),
     correlated: (how) => correlated.push(how),
   });

@@ -72,7 +72,7 @@ async function start(t: Test) {
   const callWebhook = new CallWebhook({
     config: { current: configWith() },
     store,
-    due: { schedule: async () => {} },
+    due: { schedule: async () => {}, hasten: async () => {} },
     finder: new CallFinder(store),
     correlated: () => {},
   });

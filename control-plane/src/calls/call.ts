@@ -86,7 +86,12 @@ export interface Call extends Delays {
   retell_matched_by: MatchedBy | undefined;
   /** Retell's agent: the one that was asked for, or that Retell told */
   agent_id: string | undefined;
+  /** When it was asked for, where a command did that, else when its INVITE came. */
   created_at: number;
+  /** Name of the token that asked for it, where a command did. */
+  requested_by: string | undefined;
+  /** When its INVITE came. */
+  invited_at: number | undefined;
   ringing_at: number | undefined;
   answered_at: number | undefined;
   /** How long it may last from the answer, in s. */
@@ -136,6 +141,11 @@ export function stateOf(call: Pick<Call, 'ringing_at' | 'answered_at' | 'ended_a
   if (call.answered_at !== undefined) return 'answered';
   if (call.ringing_at !== undefined) return 'ringing';
   return 'routing';
+}
+
+/** Whether Retell was asked for the call and its INVITE has never come: no node has it. */
+export function isUnplaced(call: Pick<Call, 'requested_by' | 'sip_call_id'>): boolean {
+  return call.requested_by !== undefined && call.sip_call_id === undefined;
 }
 
 /** The leg of the side that called. */

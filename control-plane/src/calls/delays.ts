@@ -20,7 +20,7 @@ export interface Delays {
 
 /** What delays are made of: times in ms since 1970. */
 export interface Times {
-  created_at: number | undefined;
+  invited_at: number | undefined;
   ringing_at: number | undefined;
   answered_at: number | undefined;
   ended_at: number | undefined;
@@ -34,13 +34,13 @@ export interface Times {
 }
 
 export function delaysOf(times: Times): Delays {
-  const { created_at, ringing_at, answered_at, ended_at, sip_status } = times;
+  const { invited_at, ringing_at, answered_at, ended_at, sip_status } = times;
   // A provisional response may be overtaken by the 200.
   const responses = [ringing_at, answered_at].filter((at) => at !== undefined);
   const refused_at = answered_at === undefined && sip_status !== undefined ? ended_at : undefined;
   return {
-    srd_ms: between(created_at, responses.length > 0 ? Math.min(...responses) : refused_at),
-    setup_ms: between(created_at, answered_at),
+    srd_ms: between(invited_at, responses.length > 0 ? Math.min(...responses) : refused_at),
+    setup_ms: between(invited_at, answered_at),
     duration_ms: between(answered_at, ended_at),
     sdd_ms: disconnectDelay(times),
   };

@@ -77,7 +77,7 @@ export class EventHandler {
 
   #observe(merges: readonly RecordChange[], fresh: readonly string[][]): void {
     for (const [i, { event, fields }] of merges.entries()) {
-      if (event.type === 'invite' && fresh[i]?.includes('created_at'))
+      if (event.type === 'invite' && fresh[i]?.includes('sip_call_id'))
         this.#observer.callStarted(event.direction, event.carrier);
       if (fresh[i]?.includes('ended_at')) this.#observer.callEnded(fields.ended_by ?? 'failure');
       for (const field of fresh[i] ?? []) {

@@ -1,10 +1,12 @@
 import type { Redis } from 'ioredis';
+import { isUnplaced } from './call.js';
 import { OPEN, recordKey } from './store.js';
 
 /** Records read in one round trip. */
 const BATCH = 500;
 
 const FIELDS = ['node', 'carrier', 'sip_call_id'] as const;
+const REQUESTED_BY = 'requested_by';
 
 /** What never changes of a call that is up by its record. A field that is not written yet is undefined. */
 export interface OpenRecord {
@@ -14,6 +16,7 @@ export interface OpenRecord {
   node: string | undefined;
   carrier: string | undefined;
   sip_call_id: string | undefined;
+  requested_by: string | undefined;
 }
 
 /** How many records may have a dialog: a call on its way has one or the other first. */
@@ -39,7 +42,14 @@ export class OpenRecords {
   async read(): Promise<OpenRecord[]> {
     const found = new Map<string, OpenRecord>();
     for (const [id, sinceMs] of await openCalls(this.#redis)) {
-      const unread = { id, sinceMs, node: undefined, carrier: undefined, sip_call_id: undefined };
+      const unread = {
+        id,
+        sinceMs,
+        node: undefined,
+        carrier: undefined,
+        sip_call_id: undefined,
+        requested_by: undefined,
+      };
       found.set(id, this.#known.get(id) ?? unread);
     }
     await this.#complete([...found.values()].filter((record) => FIELDS.some((f) => record[f] === undefined)));
@@ -56,13 +66,13 @@ export class OpenRecords {
   }
 
   async #complete(records: readonly OpenRecord[]): Promise<void> {
-    for (const [i, [node, carrier, callId]] of (
-      await fieldsOf(this.#redis, idsOf(records), FIELDS)
-    ).entries()) {
+    const values = await fieldsOf(this.#redis, idsOf(records), [...FIELDS, REQUESTED_BY]);
+    for (const [i, [node, carrier, callId, requestedBy]] of values.entries()) {
       const record = records[i] as OpenRecord;
       record.node = node ?? undefined;
       record.carrier = carrier ?? undefined;
       record.sip_call_id = callId ?? undefined;
+      record.requested_by = requestedBy ?? undefined;
     }
   }
 }
@@ -101,13 +111,13 @@ export async function fieldsOf(
   return values;
 }
 
-/** Counts records; those that came within `settleMs` may have no dialog yet. */
+/** Counts records; those that came within `settleMs` may have no dialog yet, and those without an INVITE have none. */
 export function countOf(records: Iterable<OpenRecord>, settleMs: number): RecordCount {
   const settledBefore = Date.now() - settleMs;
   const count = { settled: 0, all: 0 };
-  for (const { sinceMs } of records) {
+  for (const record of records) {
     count.all += 1;
-    if (sinceMs <= settledBefore) count.settled += 1;
+    if (record.sinceMs <= settledBefore && !isUnplaced(record)) count.settled += 1;
   }
   return count;
 }

@@ -41,6 +41,7 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         from_tag: event.from_tag,
         source: event.source,
         created_at: at,
+        invited_at: at,
         ...timeline(event, { source: event.source }),
       };
     case 'attempt_failed':
@@ -250,6 +251,9 @@ export function timelineOnce(
 export function callOfRecord(id: string, record: RecordFields): Call {
   const direction = record.direction === 'outbound' ? 'outbound' : 'inbound';
   const retell = retellDetailsOf(record);
+  const createdAt = number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0;
+  const invitedAt =
+    number(record.invited_at) ?? (record.sip_call_id === undefined ? undefined : number(record.created_at));
   let entries: TimelineEntry[] | undefined;
   let transfers: Transfer[] | undefined;
   const times = {
@@ -275,13 +279,11 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     retell_matched_by: record.retell_matched_by as MatchedBy | undefined,
     agent_id: record.agent_id ?? retell.agent_id,
     from_tag: record.from_tag,
-    created_at: number(record.created_at) ?? timelineOf(record)[0]?.at ?? 0,
+    created_at: createdAt,
+    requested_by: record.requested_by,
+    invited_at: invitedAt,
     ...times,
-    ...delaysOf({
-      ...times,
-      created_at: number(record.created_at),
-      bye_confirmed_at: number(record.bye_confirmed_at),
-    }),
+    ...delaysOf({ ...times, invited_at: invitedAt, bye_confirmed_at: number(record.bye_confirmed_at) }),
     max_duration_s: number(record.max_duration_s),
     reason: record.reason,
     q850_cause: number(record.q850_cause),

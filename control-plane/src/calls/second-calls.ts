@@ -38,7 +38,10 @@ export class SecondCalls {
     const found = await this.#findFirst(invite, atMs);
     if (found === undefined) return;
     // What was concluded before stays, though more may be known by now.
-    const tie = (await this.#store.get(invite.id))?.transferred_from ?? found;
+    const second = await this.#store.get(invite.id);
+    // A call that was asked for here is none of a transfer tool's, unless it says so.
+    if (second?.requested_by !== undefined && found.by !== 'header') return;
+    const tie = second?.transferred_from ?? found;
     const fields = fieldsOfTie(invite.id, tie, invite.at);
     await this.#store.merge([
       { id: invite.id, atMs, fields: fields.second },

@@ -131,8 +131,10 @@ export function simulatorProcess(options: {
   apiKey: string;
   /** Where it sends the webhooks of its calls. */
   webhookUrl: string;
+  /** Where it sends the INVITEs of the calls that it is asked for. */
+  terminationUri: string;
 }): ProcessSpec {
-  const { host, sipPort, httpPort, apiKey, webhookUrl } = options;
+  const { host, sipPort, httpPort, apiKey, webhookUrl, terminationUri } = options;
   return {
     name: 'retell-simulator',
     command: process.execPath,
@@ -140,7 +142,7 @@ export function simulatorProcess(options: {
       join(ROOT, 'dist/test/retell-simulator/main.js'),
       ...['--host', host, '--sip-port', String(sipPort), '--http-port', String(httpPort)],
       ...['--trace', String(SIMULATOR_TRACE), '--concurrency-limit', String(SIMULATOR_CONCURRENCY)],
-      ...['--webhook-url', webhookUrl],
+      ...['--webhook-url', webhookUrl, '--termination-uri', terminationUri],
     ],
     env: { RETELL_SIMULATOR_API_KEY: apiKey },
     ready: (signal) => poll(signal, () => answers(`http://${host}:${httpPort}/simulator/calls`)),

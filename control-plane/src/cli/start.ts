@@ -81,7 +81,8 @@ async function bringUp({
   if (demo) {
     const webhookUrl = `http://${apiListen}/webhooks/retell`;
     const apiKey = config.retell.api_key ?? '';
-    await supervisor.start(simulatorProcess({ ...demoRetell(), apiKey, webhookUrl }));
+    const terminationUri = (config.sip.listen[0] ?? '').replace(/^(\w+):(.*)$/, 'sip:$2;transport=$1');
+    await supervisor.start(simulatorProcess({ ...demoRetell(), apiKey, webhookUrl, terminationUri }));
   }
   const dataDirectory = config.kamailio.nodes[0]?.data_directory ?? kamailioDirectory();
   const kamailio = { config, node, directory: resolve(dataDirectory), redisUrl, rpcToken };

@@ -6,6 +6,7 @@ import { errorsPlugin, problemOf } from './plugins/errors.js';
 import { idleConnectionsPlugin } from './plugins/idle-connections.js';
 import { openapiPlugin } from './plugins/openapi.js';
 import { sendProblem } from './problems.js';
+import { type CallCreationRoutesOptions, callCreationRoutes } from './routes/call-creation.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
@@ -21,7 +22,8 @@ import { type TransferRoutesOptions, transferRoutes } from './routes/transfers.j
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
 
 export interface AppOptions
-  extends CallRoutesOptions,
+  extends CallCreationRoutesOptions,
+    CallRoutesOptions,
     CarrierRoutesOptions,
     ConfigRoutesOptions,
     DeadWebhookRoutesOptions,
@@ -71,6 +73,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(openapiPlugin, { version: options.version });
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
+  await app.register(callCreationRoutes, options);
   await app.register(hangupRoutes, options);
   await app.register(transferRoutes, options);
   await app.register(carrierRoutes, options);

@@ -26,17 +26,22 @@ export const PROBLEMS = {
   transfer_in_progress: { status: 409, title: 'Another transfer of the call is under way' },
   hangup_job_finished: { status: 409, title: 'The hangup job is over' },
   hangup_jobs_full: { status: 409, title: 'As many hangup jobs run as may' },
+  retell_not_configured: { status: 409, title: 'There is no key for Retell' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has to be JSON' },
   config_invalid: { status: 422, title: 'The configuration file cannot be used' },
+  idempotency_key_reused: { status: 422, title: 'The key stands for another request' },
   transfer_unsupported: { status: 422, title: 'The carrier of the call takes no transfer' },
   transfers_limited: { status: 429, title: 'As many transfers have begun in this minute as may' },
+  retell_limited: { status: 429, title: 'Retell takes no more calls for now' },
   internal_error: { status: 500, title: 'Something went wrong inside the control plane' },
+  retell_refused: { status: 502, title: 'Retell refused the call' },
   event_streams_full: { status: 503, title: 'As many streams of events are open as may' },
   node_unavailable: { status: 503, title: 'The Kamailio node of the call does not answer' },
   node_unknown: { status: 503, title: 'The Kamailio node of the call is not configured' },
   webhooks_full: { status: 503, title: 'As many webhooks wait as may' },
   redis_unavailable: { status: 503, title: 'Redis does not answer' },
+  retell_unknown_outcome: { status: 504, title: 'Retell did not say whether it has the call: it may come' },
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;

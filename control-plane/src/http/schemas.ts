@@ -64,7 +64,7 @@ export const CallSchema = Type.Object(
       'Name of the carrier; for an outbound call the one that answered, or the last that was tried',
     ),
     gateway: Text('SIP URI of the gateway that took the call, or of the last that was tried'),
-    node: Type.String({ description: 'Kamailio node that carries the call' }),
+    node: Text('Kamailio node that carries the call; null until its INVITE has come'),
     number: Text(
       'The configured number: dialled for an inbound call, the caller for an outbound one; null where it is none of ours',
     ),
@@ -93,7 +93,8 @@ export const CallSchema = Type.Object(
       },
     ),
     agent_id: Text("Retell's id of the agent, where the call was registered for it or a webhook named it"),
-    created_at: Time('When the INVITE came'),
+    created_at: Time('When the call was asked for by POST /v1/calls, else when the INVITE came'),
+    invited_at: Time('When the INVITE came'),
     ringing_at: Time('When the first provisional response above 100 came'),
     answered_at: Time('When the 200 came'),
     max_duration_s: Type.Union([Type.Integer(), Type.Null()], {

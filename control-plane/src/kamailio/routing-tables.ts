@@ -193,6 +193,15 @@ export class RoutingTables {
     return new Set(slots.map((slot) => String(this.#object(method, slot).name)));
   }
 
+  /** From now on the INVITE of Retell's that names this call takes its id, once; the node forgets it after 15 minutes. */
+  async setExpected(callId: string): Promise<void> {
+    await this.#rpc.ask('htable.seti', ['created', callId, 1]);
+  }
+
+  async clearExpected(callId: string): Promise<void> {
+    await this.#unlessFault('htable.delete', ['created', callId], 404);
+  }
+
   /** The node's SIP registrations, without their passwords. */
   async registrations(): Promise<NodeRegistration[]> {
     const method = 'uac.reg_dump';

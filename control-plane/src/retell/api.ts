@@ -1,15 +1,17 @@
 import Retell from 'retell-sdk';
 import { Agent, fetch, type RequestInit } from 'undici';
 import type { Config } from '../config/schema.js';
-import { isRetellCallId, type RetellCall, readRetellCall } from './call-object.js';
+import { callRefOf, isRetellCallId, type RetellCall, readRetellCall } from './call-object.js';
 import { RetellError, type RetellErrorCode } from './errors.js';
 
 export { callRefOf, type RetellCall } from './call-object.js';
 
 export type RegisterParams = Retell.CallRegisterPhoneCallParams;
+export type CreateParams = Retell.CallCreatePhoneCallParams;
 export type Concurrency = Retell.ConcurrencyRetrieveResponse;
 export type RetellEndpoint =
   | 'register-phone-call'
+  | 'create-phone-call'
   | 'stop-call'
   | 'get-call'
   | 'list-calls'
@@ -94,6 +96,21 @@ export class RetellApi {
     });
   }
 
+  /**
+   * Has Retell call out. Its INVITE may come before the answer does.
+   *
+   * @throws RetellError; only `refused` and `not_configured` say that there is no call
+   */
+  async createPhoneCall(params: CreateParams, limits: RequestLimits = {}): Promise<RetellCall> {
+    return this.#request('create-phone-call', limits, async (client, options) => {
+      const call = readRetellCall(await client.call.createPhoneCall(params, options));
+      if (call === undefined) {
+        throw new RetellError('protocol', 'create-phone-call', 'an answer without a usable call id');
+      }
+      return call;
+    });
+  }
+
   /** Stops a call at Retell's side. @throws RetellError; `refused` with 400 or 422 where it is not ongoing */
   async stopCall(callId: string, limits: RequestLimits = {}): Promise<void> {
     await this.#request('stop-call', limits, (client, options) => client.call.stop(callId, options));
@@ -144,6 +161,23 @@ export class RetellApi {
     return [...calls.values()];
   }
 
+  /** The newest call that bears our id in its metadata; undefined where Retell lists none. @throws RetellError */
+  async findByCallRef(callRef: string, limits: RequestLimits = {}): Promise<RetellCall | undefined> {
+    return this.#request('list-calls', limits, async (client, options) => {
+      const answer: unknown = await client.call.list(
+        {
+          filter_criteria: {
+            metadata: [{ key: 'call_ref', type: 'string', op: 'eq', value: callRef }],
+          },
+          limit: 1,
+        },
+        options,
+      );
+      const call = readRetellCall(itemsOf(answer)[0]);
+      return call !== undefined && callRefOf(call)?.id === callRef ? call : undefined;
+    });
+  }
+
   /** One page, and where the next one starts. */
   async #ongoingAfter(place: string | undefined, limits: RequestLimits) {
     return this.#request('list-calls', limits, async (client, options) => {
@@ -160,13 +194,10 @@ export class RetellApi {
         },
         options,
       );
-      const { items, has_more, pagination_key } = (answer ?? {}) as Record<string, unknown>;
-      if (!Array.isArray(items)) {
-        throw new RetellError('protocol', 'list-calls', 'an answer without a list of calls');
-      }
+      const { has_more, pagination_key } = (answer ?? {}) as Record<string, unknown>;
       return {
         // What has no id can be compared with nothing.
-        items: items.flatMap((item) => readRetellCall(item) ?? []),
+        items: itemsOf(answer).flatMap((item) => readRetellCall(item) ?? []),
         next: has_more === true && typeof pagination_key === 'string' ? pagination_key : undefined,
       };
     });
@@ -260,6 +291,14 @@ export class RetellApi {
       .replace(/\s+/g, ' ')
       .slice(0, MESSAGE_LENGTH);
   }
+}
+
+function itemsOf(list: unknown): unknown[] {
+  const { items } = (list ?? {}) as Record<string, unknown>;
+  if (!Array.isArray(items)) {
+    throw new RetellError('protocol', 'list-calls', 'an answer without a list of calls');
+  }
+  return items;
 }
 
 /** The innermost reason of a failed connection, such as ECONNREFUSED. */

@@ -105,7 +105,8 @@ export class CallFinder {
  */
 function fits(call: Call, { call_id, from_number, to_number }: RetellCall, connected: boolean): boolean {
   if (call.retell_call_id !== undefined && call.retell_call_id !== call_id) return false;
-  if (!connected && stateOf(call) !== 'ended') return false;
+  // Of a call that we asked Retell for there is one there, whether it was connected or not.
+  if (!connected && stateOf(call) !== 'ended' && call.requested_by === undefined) return false;
   const ours = call.direction === 'inbound' ? to_number : from_number;
   return call.number !== undefined && call.number === ours;
 }

@@ -1,4 +1,4 @@
-import { stateOf } from '../calls/call.js';
+import { type Call, isUnplaced, stateOf } from '../calls/call.js';
 import type { DueWork } from '../calls/due/work.js';
 import { matchFields, timelineOnce } from '../calls/record.js';
 import { retellDetailsField } from '../calls/retell-details.js';
@@ -20,7 +20,7 @@ export interface CallWebhookOptions {
   /** The configuration in force. */
   config: { readonly current: Config };
   store: CallStore;
-  due: Pick<DueWork, 'schedule'>;
+  due: Pick<DueWork, 'schedule' | 'hasten'>;
   finder: CallFinder;
   /** Told how each webhook's call was found. */
   correlated: (how: 'retell_call_id' | NonNullable<FoundCall['by']> | 'none') => void;
@@ -28,6 +28,8 @@ export interface CallWebhookOptions {
 
 /** Ends of a call at Retell; its timeline has one entry of each. */
 const OVER = new Set(['call_ended', 'call_analyzed']);
+/** The events of an INVITE that was refused here may come after Retell's word of it, by so much, in ms. */
+const INVITE_MS = 2000;
 
 /** Writes what Retell tells about a call into its record, each thing once however often it comes and in any order. */
 export class CallWebhook {
@@ -65,7 +67,7 @@ export class CallWebhook {
       ...entryOf(webhook, told, receivedAt),
     };
     await this.#o.store.merge([{ id: call.id, atMs: receivedAt, fields }]);
-    if (over && stateOf(call) !== 'ended') await this.#lookAgain(call.id);
+    if (over && stateOf(call) !== 'ended') await this.#lookAgain(call);
     return 'written';
   }
 
@@ -88,7 +90,9 @@ export class CallWebhook {
   }
 
   /** Retell sends its BYE at about the same time: only a call that is up after a while lingers. */
-  async #lookAgain(id: string): Promise<void> {
+  async #lookAgain(call: Call): Promise<void> {
+    const { id } = call;
+    if (isUnplaced(call)) return this.#o.due.hasten('created_call', id, Date.now() + INVITE_MS);
     const { end_dialogs, grace_s } = this.#o.config.current.calls.reaper;
     if (end_dialogs === 'off') return;
     await this.#o.due.schedule('dialog_lingers', id, Date.now() + grace_s * 1000);

@@ -21,3 +21,21 @@ export class RetellError extends Error {
     super(`${endpoint}: ${detail}`);
   }
 }
+
+/** Why a call did not come to be at Retell, in the words of its record. */
+export function reasonOf({ code, status }: RetellError): string {
+  switch (code) {
+    case 'refused':
+      return `retell refused: ${status}`;
+    case 'timeout':
+      return 'retell did not answer in time';
+    case 'unreachable':
+      return 'retell not reachable';
+    case 'protocol':
+      return 'retell answered without a call id';
+    case 'not_configured':
+      return 'there is no key for retell';
+    case 'aborted':
+      return 'the control plane stops';
+  }
+}

@@ -1,4 +1,4 @@
-import { type Call, stateOf } from '../calls/call.js';
+import { type Call, isUnplaced, stateOf } from '../calls/call.js';
 import type { Hangups } from '../calls/due/deadline.js';
 import { type RecordFields, timelineOnce } from '../calls/record.js';
 import type { CallStore } from '../calls/store.js';
@@ -66,6 +66,8 @@ export class Reaper {
     if (mode === 'off' || retell.api_key === undefined) return 'off';
     const call = await this.#o.store.get(id);
     if (call?.retell_call_id === undefined || stateOf(call) !== 'ended') return 'clean';
+    // Where its INVITE went instead is not known: it may be a call that is rightly up.
+    if (isUnplaced(call)) return 'clean';
     if (call.retell_ended_at !== undefined || call.retell_stopped_at !== undefined) return 'clean';
     if (!(await this.#isOpenAtRetell(call, call.retell_call_id))) return 'clean';
     await this.#tell(call, 'retell', by, mode);
@@ -103,7 +105,7 @@ export class Reaper {
       if (isRefusal(error, [404, 422])) return false;
       throw error;
     }
-    if (OPEN_AT_RETELL.has(known.call_status)) return true;
+    if (isOpenAtRetell(known)) return true;
     await this.#merge(id, endOf(known));
     return false;
   }
@@ -165,6 +167,11 @@ export class Reaper {
   async #merge(id: string, fields: RecordFields): Promise<string[]> {
     return (await this.#o.store.merge([{ id, atMs: Date.now(), fields }]))[0] ?? [];
   }
+}
+
+/** Whether Retell's call is not over. */
+export function isOpenAtRetell({ call_status }: RetellCall): boolean {
+  return OPEN_AT_RETELL.has(call_status);
 }
 
 /** What Retell's word of an end adds to the record. */

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.js';
 import { KamailioError } from '../kamailio/errors.js';
 import type { Decision, KamailioNode } from '../kamailio/node.js';
 import type { RegisterParams, RetellApi } from '../retell/api.js';
-import { RetellError } from '../retell/errors.js';
+import { RetellError, reasonOf } from '../retell/errors.js';
 import { metadataOf, type NumberSettings, settingsOf } from '../retell/number-settings.js';
 import type { DecisionQuestion } from './decision-question.js';
 
@@ -241,23 +241,6 @@ function paramsOf(
 function e164Of(from: string, format: 'e164' | 'digits' | undefined): string | undefined {
   const number = format === 'digits' && /^\d/.test(from) ? `+${from}` : from;
   return E164.test(number) ? number : undefined;
-}
-
-function reasonOf({ code, status }: RetellError): string {
-  switch (code) {
-    case 'refused':
-      return `retell refused: ${status}`;
-    case 'timeout':
-      return 'retell did not answer in time';
-    case 'unreachable':
-      return 'retell not reachable';
-    case 'protocol':
-      return 'retell answered without a call id';
-    case 'not_configured':
-      return 'there is no key for retell';
-    case 'aborted':
-      return 'the control plane stops';
-  }
 }
 
 function outcomeOf({ code }: RetellError): DecisionOutcome {

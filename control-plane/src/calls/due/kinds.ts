@@ -8,6 +8,7 @@ export const DUE_KINDS = [
   'transfer_late',
   'transfer_over',
   'retell_webhook',
+  'created_call',
   'detail_record',
 ] as const;
 export type DueKind = (typeof DUE_KINDS)[number];

@@ -132,6 +132,11 @@ export class DueWork {
     await this.apply([{ kind, id, atMs }]);
   }
 
+  /** Has a piece done at this time, or at its own where that is earlier. */
+  async hasten(kind: DueKind, id: string, atMs: number): Promise<void> {
+    await this.#o.redis.zadd(dueKey(kind), 'LT', atMs, id);
+  }
+
   /** Takes a piece back, unless somebody has begun with it. */
   async forget(kind: DueKind, id: string): Promise<void> {
     await this.apply([{ kind, id }]);

@@ -1,6 +1,6 @@
 import { KamailioError } from '../../kamailio/errors.js';
 import type { HangupStart, KamailioNode } from '../../kamailio/node.js';
-import { type Call, type EndedBy, stateOf } from '../call.js';
+import { type Call, type EndedBy, isUnplaced, stateOf } from '../call.js';
 import type { ChangeWatch } from '../changes.js';
 import { CallError } from '../errors.js';
 import type { Byes } from './byes.js';
@@ -80,6 +80,11 @@ export class HangupRun {
 
   async #act(call: Call): Promise<void> {
     if (this.#byesAtMs !== undefined) return this.#completeByes(call, this.#byesAtMs);
+    if (isUnplaced(call) && stateOf(call) !== 'ended') {
+      // Nobody has it yet: it is ended once its INVITE comes.
+      this.#nextActMs = Date.now() + RETRY_MS;
+      return;
+    }
     if (stateOf(call) === 'ended') {
       // By another command or a time limit, whose BYEs are on their way.
       return this.#byesStarted();

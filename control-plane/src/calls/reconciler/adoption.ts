@@ -27,6 +27,7 @@ export function fieldsOfDialog(dialog: DialogDetails, node: string, now: number)
     retell_call_id: variable('retell_user'),
     retell_matched_by: variable('retell_user') === undefined ? undefined : 'register',
     created_at: String(dialog.created_at),
+    invited_at: String(dialog.created_at),
     ...(dialog.answered_at !== undefined && {
       answered_at: String(dialog.answered_at),
       sip_status: '200',

@@ -102,9 +102,10 @@ export function judgeRecord(
       detail: 'the node has restarted since: the call may go on, and can be hung up',
     };
   }
-  if (call.created_at > startedAt + START_SLACK_MS)
+  const invitedAt = call.invited_at ?? call.created_at;
+  if (invitedAt > startedAt + START_SLACK_MS)
     return { kind: 'lost_end', close: { ended_by: 'failure', reason: untold }, detail: untold };
-  if (now - call.created_at <= ringTimeoutMs + RING_SLACK_MS) return undefined;
+  if (now - invitedAt <= ringTimeoutMs + RING_SLACK_MS) return undefined;
   const reason = 'lost at a restart';
   return { kind: 'lost_setup', close: { ended_by: 'failure', reason }, detail: reason };
 }

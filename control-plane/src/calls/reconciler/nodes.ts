@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type DialogDetails, DialogTable, type NodeClock } from '../../kamailio/dialog-table.js';
 import type { EventBacklog } from '../../kamailio/event-backlog.js';
 import type { KamailioNode } from '../../kamailio/node.js';
+import { isUnplaced } from '../call.js';
 import { countOf, distance, type OpenRecord, type OpenRecords } from '../open-records.js';
 import { type RecordFields, timeline } from '../record.js';
 import type { CallStore, Merge } from '../store.js';
@@ -129,8 +130,11 @@ export class NodesReconciler {
   /** Calls of nodes that are not configured any more: nobody can be asked for their dialogs. */
   async #reportUnknownNodes(findings: Findings): Promise<void> {
     const settledBefore = Date.now() - SETTLED_MS;
-    for (const { id, node, sinceMs } of await this.#o.records.read()) {
+    for (const record of await this.#o.records.read()) {
+      const { id, node, sinceMs } = record;
       if (sinceMs > settledBefore || (node !== undefined && this.#o.nodes.has(node))) continue;
+      // Its own due work ends it where no INVITE comes.
+      if (isUnplaced(record)) continue;
       const detail = node === undefined ? 'the record is a part of one' : 'its node is not configured';
       findings.add({ kind: 'unknown_node', call_id: id, node: node ?? null, action: 'reported', detail });
     }
