@@ -12,5 +12,25 @@ export const DUE_KINDS = [
 ] as const;
 export type DueKind = (typeof DUE_KINDS)[number];
 
-/** What is due of one kind, by time: the calls' ids. */
+/** What is due of one kind, by time: what each piece is for. */
 export const dueKey = (kind: DueKind): string => `calls:due:${kind}`;
+
+/** How work of one kind is taken and tried again. Pauses double from the first to the largest. */
+export interface DuePolicy {
+  /** Pieces in hand at once: a kind whose work is slow, as where Retell is away, holds up no other. */
+  hands: number;
+  /** After so many tries a piece is dropped. */
+  tries: number;
+  /** Pause after the first failure, in ms. */
+  firstMs: number;
+  /** The largest pause, in ms. */
+  largestMs: number;
+  /** By which part of itself a pause is longer or shorter at random, so that what failed at once comes back apart. */
+  jitter: number;
+}
+
+const DEFAULT_POLICY: DuePolicy = { hands: 20, tries: 10, firstMs: 1000, largestMs: 60_000, jitter: 0 };
+
+export function policyOf(_kind: DueKind): DuePolicy {
+  return DEFAULT_POLICY;
+}
