@@ -8,6 +8,7 @@ import { Retell } from './schema/retell.js';
 import { Kamailio, Log, Redis } from './schema/runtime.js';
 import { Sip } from './schema/sip.js';
 import { Transfers } from './schema/transfers.js';
+import { Webhooks } from './schema/webhooks.js';
 
 /**
  * The schema of config.yaml, and with it the type of the configuration.
@@ -51,6 +52,7 @@ export const ConfigSchema = Type.Object(
     carriers: Carriers,
     transfers: Transfers,
     calls: Calls,
+    webhooks: Webhooks,
     api: Api,
     redis: Type.Optional(Redis),
     kamailio: Kamailio,

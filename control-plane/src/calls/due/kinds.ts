@@ -9,6 +9,7 @@ export const DUE_KINDS = [
   'transfer_over',
   'retell_webhook',
   'detail_record',
+  'webhook_delivery',
 ] as const;
 export type DueKind = (typeof DUE_KINDS)[number];
 
@@ -31,6 +32,12 @@ export interface DuePolicy {
 
 const DEFAULT_POLICY: DuePolicy = { hands: 20, tries: 10, firstMs: 1000, largestMs: 60_000, jitter: 0 };
 
-export function policyOf(_kind: DueKind): DuePolicy {
-  return DEFAULT_POLICY;
+const POLICIES: Partial<Record<DueKind, DuePolicy>> = {
+  // Each endpoint has 50 of the hands at most (owner-webhooks/deliveries.ts), and there are twenty endpoints at most, so
+  // that there is always one free. The tries take some four hours and a half.
+  webhook_delivery: { hands: 1020, tries: 14, firstMs: 5000, largestMs: 3_600_000, jitter: 0.2 },
+};
+
+export function policyOf(kind: DueKind): DuePolicy {
+  return POLICIES[kind] ?? DEFAULT_POLICY;
 }
