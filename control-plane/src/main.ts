@@ -20,6 +20,7 @@ import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
 import { createOrigination } from './composition/origination.js';
+import { createOwnerWebhooks } from './composition/owner-webhooks.js';
 import { createReconciler } from './composition/reconciler.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
@@ -206,10 +207,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       retell,
       metrics,
     });
+    const ownerWebhooks = createOwnerWebhooks({
+      config: active,
+      redis,
+      stream: await opened(connectPatientRedis(redisUrl, warn), stack),
+      consumer,
+      store,
+      due: { apply: (pieces) => due.apply(pieces) },
+      observer: metrics.deliveries,
+      version,
+      warn,
+    });
     const due = new DueWork({
       redis,
       handlers: {
         ...transferWork,
+        ...ownerWebhooks.handlers,
         max_duration: (id) => endByDeadline(hangup, id),
         missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
@@ -306,6 +319,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       erasure: new Erasure(redis),
       correlation,
       webhooks,
+      endpoints: ownerWebhooks.endpoints,
       functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
       functionDone: (name, outcome) => metrics.transfers.functionDone(name, outcome),
       transfers,
@@ -330,10 +344,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     });
 
     stack.push(() => correlation.stop());
+    stack.push(() => ownerWebhooks.sender.close());
     // Retell's answers are not waited for once it stops: what they were for falls back.
     for (const part of [
       due,
       reader,
+      ownerWebhooks.fanOut,
       webhookWorker,
       decisions,
       reload,

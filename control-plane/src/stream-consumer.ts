@@ -16,6 +16,8 @@ export interface StreamConsumerOptions {
   consumer: string;
   /** What the streams hold, for messages. */
   what: string;
+  /** The consumer group. Default `GROUP`. */
+  group?: string;
   /** Handles entries of one stream; rejects where they have to be handled again. */
   handle: (stream: string, entries: readonly StreamEntry[]) => Promise<void>;
   /** Told of trouble that the consumer deals with itself. */
@@ -28,11 +30,20 @@ export interface StreamConsumerOptions {
   count?: number;
 }
 
-/** Makes the group of each stream that has none, from the stream's beginning. */
-export async function createGroups(redis: Redis, streams: readonly string[]): Promise<void> {
+/**
+ * Makes the group of each stream that has none.
+ *
+ * @param from where it begins: `0` for all that is in the stream, `$` for what comes
+ */
+export async function createGroups(
+  redis: Redis,
+  streams: readonly string[],
+  group: string = GROUP,
+  from: '0' | '$' = '0',
+): Promise<void> {
   for (const stream of streams) {
     try {
-      await redis.xgroup('CREATE', stream, GROUP, '0', 'MKSTREAM');
+      await redis.xgroup('CREATE', stream, group, from, 'MKSTREAM');
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error;
     }
@@ -61,7 +72,7 @@ export class StreamConsumer {
   #nextClaim = 0;
 
   constructor(options: StreamConsumerOptions) {
-    this.#o = { deleteHandled: false, claimAfterMs: 5000, count: 100, ...options };
+    this.#o = { group: GROUP, deleteHandled: false, claimAfterMs: 5000, count: 100, ...options };
   }
 
   start(): void {
@@ -94,7 +105,7 @@ export class StreamConsumer {
   /** Redis may have lost its data, and the groups with it: they are made again, from the beginning. */
   async #recover(error: unknown): Promise<void> {
     if (isNoGroup(error)) {
-      await createGroups(this.#o.redis, this.#o.streams).catch((cause) =>
+      await createGroups(this.#o.redis, this.#o.streams, this.#o.group).catch((cause) =>
         this.#o.warn({ err: cause }, 'consumer groups not created'),
       );
       return;
@@ -104,10 +115,10 @@ export class StreamConsumer {
   }
 
   async #read(): Promise<void> {
-    const { redis, streams, consumer, count } = this.#o;
+    const { redis, streams, group, consumer, count } = this.#o;
     const reply = (await redis.xreadgroup(
       'GROUP',
-      GROUP,
+      group,
       consumer,
       'COUNT',
       count,
@@ -125,14 +136,14 @@ export class StreamConsumer {
    * may have been killed a moment ago, and what another replica has in hand may be handled twice.
    */
   async #claim(): Promise<void> {
-    const { redis, streams, consumer, count } = this.#o;
+    const { redis, streams, group, consumer, count } = this.#o;
     const claimAfterMs = this.#nextClaim === 0 ? 0 : this.#o.claimAfterMs;
     for (const stream of streams) {
       let start = '0-0';
       do {
         const [next, entries] = (await redis.xautoclaim(
           stream,
-          GROUP,
+          group,
           consumer,
           claimAfterMs,
           start,
@@ -149,7 +160,7 @@ export class StreamConsumer {
   /** Tries until the entries are handled, or the consumer is stopped: nothing is acknowledged before. */
   async #handle(stream: string, entries: readonly StreamEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    const { redis, what, warn, handle, deleteHandled } = this.#o;
+    const { redis, group, what, warn, handle, deleteHandled } = this.#o;
     for (;;) {
       try {
         await handle(stream, entries);
@@ -162,13 +173,13 @@ export class StreamConsumer {
     }
     const ids = entries.map(([id]) => id);
     if (!deleteHandled) {
-      await redis.xack(stream, GROUP, ...ids);
+      await redis.xack(stream, group, ...ids);
       return;
     }
     // In one step: what is acknowledged and not deleted nobody would delete any more.
     for (const [error] of (await redis
       .multi()
-      .xack(stream, GROUP, ...ids)
+      .xack(stream, group, ...ids)
       .xdel(stream, ...ids)
       .exec()) ?? []) {
       if (error) throw error;

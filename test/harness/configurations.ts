@@ -80,3 +80,10 @@ export function api(overrides: Record<string, unknown>): Record<string, unknown>
 export function token(overrides: Record<string, unknown>): Record<string, unknown> {
   return { api: api({ tokens: [{ name: 'ops', token: tokenReference, scopes: ['read'], ...overrides }] }) };
 }
+
+export const WEBHOOK_SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
+
+/** An endpoint of webhooks named crm with these keys replaced or added. */
+export function endpoint(keys: Record<string, unknown>): Record<string, unknown> {
+  return { name: 'crm', url: 'https://crm.example.com/hooks', secrets: [WEBHOOK_SECRET], ...keys };
+}

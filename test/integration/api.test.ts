@@ -165,6 +165,10 @@ t.test('OpenAPI 3.1 describes every route, and /docs shows it', async (t) => {
     '/v1/retell/gateways/{uri}/resume',
     '/v1/webhooks/dead',
     '/v1/webhooks/dead/{id}/replay',
+    '/v1/webhooks/endpoints',
+    '/v1/webhooks/endpoints/{name}/deliveries',
+    '/v1/webhooks/endpoints/{name}/deliveries/{event_id}/replay',
+    '/v1/webhooks/endpoints/{name}/enable',
     '/webhooks/retell',
     '/webhooks/retell/inbound',
   ]);

@@ -5,14 +5,16 @@ import t from 'tap';
 import { ROOT } from '../../control-plane/src/cli/paths.js';
 import { loadConfig, parseConfig } from '../../control-plane/src/config/load.js';
 import { configNode, type SchemaNode } from '../../control-plane/src/config/schema.js';
-import { load, problemsOf } from '../harness/configurations.js';
+import { load, problemsOf, WEBHOOK_SECRET } from '../harness/configurations.js';
 
 const PRESETS = join(ROOT, 'presets');
 
 /** A value for every variable that the text wants. */
 function placeholders(text: string): Record<string, string> {
   const names = [...text.matchAll(/\$\{([A-Za-z_]\w*)\}/g)].map(([, name = '']) => name);
-  return Object.fromEntries(names.map((name) => [name, `placeholder-for-${name}`]));
+  const value = (name: string) =>
+    name.endsWith('_WEBHOOK_SECRET') ? WEBHOOK_SECRET : `placeholder-for-${name}`;
+  return Object.fromEntries(names.map((name) => [name, value(name)]));
 }
 
 async function read(path: string): Promise<string> {

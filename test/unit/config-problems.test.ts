@@ -3,12 +3,14 @@ import {
   acme,
   api,
   carrier,
+  endpoint,
   lines,
   load,
   number,
   retell,
   token,
   tokenReference,
+  WEBHOOK_SECRET,
 } from '../harness/configurations.js';
 
 /** Sections that have one problem, and its line. */
@@ -645,6 +647,56 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
     { log: { level: 'inof' } },
     'log.level: "inof" is not known here; write info',
   ],
+  [
+    'a webhook over http to a public host',
+    { webhooks: [endpoint({ url: 'http://crm.example.com/hooks' })] },
+    'webhooks[0].url: this value is http to a host that is not on a private network; write it like https://crm.example.com/hooks/calls',
+  ],
+  [
+    'a webhook with a user in its URL',
+    { webhooks: [endpoint({ url: 'https://user:password@crm.example.com/' })] },
+    'webhooks[0].url: this value has a user or password in it; leave them out: the signature says who sends',
+  ],
+  [
+    'a webhook to what is no URL',
+    { webhooks: [endpoint({ url: 'crm.example.com' })] },
+    'webhooks[0].url: this value is not an https URL of up to 2000 characters; write it like https://crm.example.com/hooks/calls',
+  ],
+  [
+    'a webhook without a secret',
+    { webhooks: [endpoint({ secrets: [] })] },
+    `webhooks[0].secrets: is an empty list; give at least one, like ["\${CRM_WEBHOOK_SECRET}"]`,
+  ],
+  [
+    'a secret of a webhook that is too short',
+    { webhooks: [endpoint({ secrets: ['whsec_c2hvcnQ='] })] },
+    'webhooks[0].secrets[0]: this value is not a secret for webhooks; write whsec_ and the base64 of 24 to 64 random bytes (echo "whsec_$(openssl rand -base64 32)" makes a good one)',
+  ],
+  [
+    'one secret of a webhook twice',
+    { webhooks: [endpoint({ secrets: [WEBHOOK_SECRET, WEBHOOK_SECRET] })] },
+    'webhooks[0].secrets[1]: this value is the same as webhooks[0].secrets[0]; leave one out',
+  ],
+  [
+    'a type of events with a typing error',
+    { webhooks: [endpoint({ events: ['call.end'] })] },
+    'webhooks[0].events[0]: "call.end" is not known here; write call.ended',
+  ],
+  [
+    'a webhook for a carrier that there is none of',
+    { carriers: [acme({})], webhooks: [endpoint({ carriers: ['acme', 'amce'] })] },
+    'webhooks[0].carriers[1]: "amce" is no name in carriers; write one of them, or leave the list out for all',
+  ],
+  [
+    'two webhooks of one name',
+    { webhooks: [endpoint({}), endpoint({})] },
+    'webhooks[1].name: "crm" is the same as webhooks[0].name; give each endpoint a name of its own',
+  ],
+  [
+    'a webhook that nothing disables',
+    { webhooks: [endpoint({ disable_after: 0 })] },
+    'webhooks[0].disable_after: 0 is not a whole number from 1 to 100000 (attempts); write it like 50',
+  ],
 ];
 
 t.test('each problem is named with its path and its fix:', async (t) => {
@@ -767,6 +819,14 @@ t.test('accepted:', async (t) => {
             metadata: { nested: { list: [1, null, { call_ref: 'only the top is ours' }] } },
           }),
         ],
+      },
+    ],
+    [
+      'webhooks over http to private hosts',
+      {
+        webhooks: ['localhost:9000', '10.1.2.3', '[fd00::1]', 'crm', 'crm.default.svc.cluster.local'].map(
+          (host, i) => endpoint({ name: `crm${i}`, url: `http://${host}/hooks?key=1` }),
+        ),
       },
     ],
     ['a rejected number with method trunk', { numbers: [number({ reject: true, agent_version: 'latest' })] }],

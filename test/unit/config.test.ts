@@ -55,6 +55,7 @@ t.test('defaults', async (t) => {
         failure_notice:
           'The transfer to {to} did not work: {reason}. Tell the caller and go on with the call.',
       },
+      webhooks: [],
       calls: {
         max_duration_s: 7200,
         keepalive_s: 0,
@@ -397,6 +398,12 @@ t.test('secrets never appear in a message', async (t) => {
     ),
     'a password in a fallback': stringify(
       minimal({ numbers: [number({ fallback: `sip:user:${secret}@198.51.100.10` })] }),
+    ),
+    'a token in the URL of a webhook': stringify(
+      minimal({ webhooks: [{ name: 'crm', url: `ftp://h/${secret}`, secrets: [] }] }),
+    ),
+    'a secret of a webhook that is none': stringify(
+      minimal({ webhooks: [{ name: 'crm', url: 'https://h/', secrets: [secret, secret] }] }),
     ),
     'a token as the name of a dynamic variable': stringify(
       minimal({ numbers: [number({ dynamic_variables: { [secret]: null } })] }),

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { DUE_KINDS, type DueKind } from '../../control-plane/src/calls/due/kinds.js';
-import { DueWork, type DueWorkOptions } from '../../control-plane/src/calls/due/work.js';
+import { DueWork, type DueWorkOptions, Unfinished } from '../../control-plane/src/calls/due/work.js';
 import { connectRedis } from '../../control-plane/src/redis.js';
 import { eventually } from '../harness/await.js';
 import { startRedis } from './retell-fixture.js';
@@ -38,7 +38,7 @@ async function startWork(t: Test) {
       tried: (kind, outcome) => tried.push(`${kind} ${outcome}`),
       overdue: (pieces) => overdue.push(pieces),
       pollMs: 5,
-      backoffMs: 1,
+      policy: { firstMs: 1 },
       ...options,
     });
     t.teardown(() => work.stop());
@@ -189,6 +189,43 @@ t.test('a piece that kills whoever takes it is dropped in the end', async (t) =>
   await nothingLeft();
   t.same(done, []);
   t.same(tried, ['missing_bye dropped']);
+});
+
+t.test('what is put back comes again later, and that is no try', async (t) => {
+  const { redis, worker, done, tried, nothingLeft } = await startWork(t);
+  let putBack = 30;
+  const work = await worker(
+    async () => {
+      putBack -= 1;
+      if (putBack >= 0) throw new Unfinished('not now', 1);
+    },
+    { warn: (_detail, message) => t.fail(message) },
+  );
+  await work.schedule('retell_lingers', 'a', 0);
+  work.start();
+  await nothingLeft();
+  t.same(done, ['retell_lingers:a']);
+  t.same(tried, ['retell_lingers done']);
+  t.equal(await redis.exists('calls:due-tries'), 0);
+});
+
+t.test('a pause is as long as the policy says, give or take its jitter', async (t) => {
+  const { redis, worker, tried } = await startWork(t);
+  const hour = 3_600_000;
+  const work = await worker(() => Promise.reject(new Unfinished('not yet')), {
+    policy: { firstMs: hour, largestMs: hour, jitter: 0.2 },
+    warn: (_detail, message) => t.fail(message),
+  });
+  const ids = Array.from({ length: 20 }, (_, i) => `${i}`);
+  await work.apply(ids.map((id) => ({ kind: 'retell_lingers' as const, id, atMs: 0 })));
+  const before = Date.now();
+  work.start();
+  await eventually('all have failed', () => tried.length === ids.length);
+  await work.stop();
+  const due = await redis.zrange('calls:due:retell_lingers', '0', '-1', 'WITHSCORES');
+  const pauses = due.filter((_, i) => i % 2 === 1).map((at) => Number(at) - before);
+  t.ok(pauses.every((pause) => pause > 0.79 * hour && pause < 1.21 * hour));
+  t.ok(Math.max(...pauses) - Math.min(...pauses) > 0.05 * hour, 'they come back apart');
 });
 
 t.test('a kind whose work is slow holds up no other', async (t) => {

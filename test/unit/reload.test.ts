@@ -9,6 +9,7 @@ import { Drains } from '../../control-plane/src/routing/drains.js';
 import type { NodeApplied } from '../../control-plane/src/routing/node-sync.js';
 import { Reload } from '../../control-plane/src/routing/reload.js';
 import { eventually } from '../harness/await.js';
+import { endpoint } from '../harness/configurations.js';
 import { startRedis } from './retell-fixture.js';
 import { ACME, acme, configOf, GLOBEX, globex, RETELL, retell, startNodes } from './routing-fixture.js';
 
@@ -89,6 +90,7 @@ t.test('only the tables that changed are read anew, and the answer names what ch
         { number: '+14155550102', fallback: 'sip:+14155550199@198.51.100.10' },
       ],
       calls: { limits: { concurrent_calls: 5 } },
+      webhooks: [endpoint({})],
     }),
   );
   const result = await reload.run();
@@ -101,6 +103,7 @@ t.test('only the tables that changed are read anew, and the answer names what ch
         removed: { count: 1, names: ['+14155550100'] },
         changed: { count: 0 },
       },
+      webhooks: { added: { count: 1, names: ['crm'] }, removed: { count: 0 }, changed: { count: 0 } },
       keys: ['calls.limits'],
     },
   });

@@ -23,10 +23,11 @@ export interface ConfigSections {
   retell?: Record<string, unknown>;
   numbers?: Record<string, unknown>[];
   carriers?: Record<string, unknown>[];
+  webhooks?: Record<string, unknown>[];
 }
 
 /** A whole configuration with one number of each method, and what the test sets. */
-export function configWith({ retell, numbers, carriers }: ConfigSections = {}): Config {
+export function configWith({ retell, numbers, carriers, webhooks }: ConfigSections = {}): Config {
   const text = stringify({
     sip: { listen: ['udp:127.0.0.1:5060'] },
     retell: { api_key: API_KEY, gateways: [{ uri: 'sip:203.0.113.5' }], ...retell },
@@ -37,6 +38,7 @@ export function configWith({ retell, numbers, carriers }: ConfigSections = {}): 
     carriers: carriers ?? [
       { name: 'acme', networks: ['198.51.100.0/24'], gateways: [{ uri: 'sip:198.51.100.10' }] },
     ],
+    webhooks: webhooks ?? [],
     api: {
       listen: '127.0.0.1:8080',
       tokens: [{ name: 'ops', token: 'token-0123456789abcdef', scopes: ['read'] }],

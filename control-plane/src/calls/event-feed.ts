@@ -99,7 +99,13 @@ export class EventFeed {
 }
 
 /** What others get of an event: `type`, `timestamp` and `data`, as the Standard Webhooks specification has them. */
-export function eventBody({ event, call }: ToldEvent) {
+export function eventBody({
+  event,
+  call,
+}: {
+  event: Pick<PublicEvent, 'type' | 'at' | 'call_id' | 'transfer_id'>;
+  call: DetailRecord | undefined;
+}) {
   return {
     type: event.type,
     timestamp: new Date(event.at).toISOString(),

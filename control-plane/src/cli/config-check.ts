@@ -12,7 +12,7 @@ export async function configCheck(file: string): Promise<void> {
   process.stdout.write(`${basename(file)} is right: ${contents(config)}\n`);
 }
 
-function contents({ carriers, numbers, retell, sip, kamailio, api }: Config): string {
+function contents({ carriers, numbers, retell, sip, kamailio, api, webhooks }: Config): string {
   return [
     count(carriers.length, 'carrier'),
     count(numbers.length, 'number'),
@@ -20,6 +20,7 @@ function contents({ carriers, numbers, retell, sip, kamailio, api }: Config): st
     count(sip.listen.length, 'SIP socket'),
     count(kamailio.nodes.length, 'node'),
     count(api.tokens.length, 'API token'),
+    ...(webhooks.length > 0 ? [count(webhooks.length, 'webhook endpoint')] : []),
   ].join(', ');
 }
 

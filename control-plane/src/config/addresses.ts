@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { parseAddress } from './networks.js';
+import { isWithin, parseAddress } from './networks.js';
 import { Refusal } from './refusal.js';
 
 /**
@@ -179,6 +179,32 @@ export function parseBaseUrl(text: string): URL {
   }
   if (url.search !== '' || url.hash !== '') {
     throw new Refusal(`has a ? or # part; ${form}`);
+  }
+  return url;
+}
+
+/** RFC 1918, RFC 4193 and loopback. */
+const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '127.0.0.0/8', 'fc00::/7', '::1'];
+/** Names that no public DNS has: of one label, and of the domains that are kept for private use. */
+const PRIVATE_NAME = /^[^.]+$|\.(localhost|local|internal|home\.arpa)$/i;
+
+/** Parses where webhooks are posted to: `https://`, or `http://` where nobody outside can listen. */
+export function parseWebhookUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const form = 'write it like https://crm.example.com/hooks/calls';
+  if ((url?.protocol !== 'https:' && url?.protocol !== 'http:') || text.length > 2000) {
+    throw new Refusal(`is not an https URL of up to 2000 characters; ${form}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Refusal(`has a user or password in it; leave them out: the signature says who sends`);
+  }
+  if (url.hash !== '') {
+    throw new Refusal(`has a # part, which is never sent; ${form}`);
+  }
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const isPrivate = isIP(host) === 0 ? PRIVATE_NAME.test(host) : isWithin(host, PRIVATE_NETWORKS);
+  if (url.protocol === 'http:' && !isPrivate) {
+    throw new Refusal(`is http to a host that is not on a private network; ${form}`);
   }
   return url;
 }

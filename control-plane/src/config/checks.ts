@@ -33,6 +33,7 @@ export function crossChecks(data: unknown, skip: Set<string>, show: Show): Confi
     ...numbersThatCannotWork(places, skip),
     ...keysThatNeedAnother(places, skip),
     ...keepaliveTooOften(places),
+    ...carriersOfWebhooks(find, show),
   ];
 }
 
@@ -60,6 +61,8 @@ const unique: Unique[] = [
   { patterns: ['numbers[].number'], fix: 'leave one out' },
   { patterns: ['carriers[].name'], fix: 'give each carrier a name of its own' },
   { patterns: ['carriers[].prefixes[]'], fix: 'leave one out', perList: true },
+  { patterns: ['webhooks[].name'], fix: 'give each endpoint a name of its own' },
+  { patterns: ['webhooks[].secrets[]'], fix: 'leave one out', secret: true, perList: true },
   { patterns: ['api.tokens[].name'], fix: 'give each token a name of its own' },
   { patterns: ['api.tokens[].token'], fix: 'give each caller a token of its own', secret: true },
   { patterns: ['kamailio.nodes[].name'], fix: 'give each node a name of its own' },
@@ -175,5 +178,16 @@ function keepaliveTooOften(places: Places): ConfigProblem[] {
     .map(({ path, value }) => ({
       path,
       message: `${value} is too often; write 0 for never, or ${SHORTEST_KEEPALIVE_S} to 3600`,
+    }));
+}
+
+/** Names of carriers that there are none of: a typing error would keep all events back. */
+function carriersOfWebhooks(find: Find, show: Show): ConfigProblem[] {
+  const known = new Set(find('carriers[].name').map(({ value }) => value));
+  return find('webhooks[].carriers[]')
+    .filter(({ value }) => !known.has(value))
+    .map(({ path, value }) => ({
+      path,
+      message: `${show(path, value)} is no name in carriers; write one of them, or leave the list out for all`,
     }));
 }

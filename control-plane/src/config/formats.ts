@@ -10,6 +10,7 @@ import {
   parseSipListen,
   parseSipUri,
   parseSipUserUri,
+  parseWebhookUrl,
   SIP_USER_CHARACTERS,
 } from './addresses.js';
 import { parseNetwork } from './networks.js';
@@ -86,6 +87,8 @@ const formats: Record<string, (text: string) => unknown> = {
     /^(?=.{16,512}$)[\w.~+/-]+=*$/,
     'is not a usable token; write 16 to 512 letters, digits and - . _ ~ + / without spaces or line ends (openssl rand -hex 32 makes a good one)',
   ),
+  'webhook-secret': parseWebhookSecret,
+  'webhook-url': parseWebhookUrl,
 };
 
 /** The names of all formats, to tell the validator about. */
@@ -114,6 +117,17 @@ function parseFailureNotice(text: string): void {
   const known = NOTICE_PLACES.reduce((rest, place) => rest.replaceAll(place, ''), text);
   if (/[{}]/.test(known)) {
     throw new Refusal('has { } around something that is not filled in; only {to} and {reason} are');
+  }
+}
+
+/** A secret as the Standard Webhooks specification has it. */
+function parseWebhookSecret(text: string): void {
+  const [, base64 = ''] = /^whsec_(.*)$/s.exec(text) ?? [];
+  const key = Buffer.from(base64, 'base64');
+  if (key.length < 24 || key.length > 64 || key.toString('base64') !== base64) {
+    throw new Refusal(
+      'is not a secret for webhooks; write whsec_ and the base64 of 24 to 64 random bytes (echo "whsec_$(openssl rand -base64 32)" makes a good one)',
+    );
   }
 }
 

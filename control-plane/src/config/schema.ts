@@ -9,6 +9,7 @@ import { Retell } from './schema/retell.js';
 import { Kamailio, Log, Redis } from './schema/runtime.js';
 import { Sip } from './schema/sip.js';
 import { Transfers } from './schema/transfers.js';
+import { Webhooks } from './schema/webhooks.js';
 
 /**
  * The schema of config.yaml, and with it the type of the configuration.
@@ -53,6 +54,7 @@ export const ConfigSchema = Type.Object(
     transfers: Transfers,
     calls: Calls,
     records: Records,
+    webhooks: Webhooks,
     api: Api,
     redis: Type.Optional(Redis),
     kamailio: Kamailio,

@@ -19,6 +19,7 @@ import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
 import { type ReconciliationRoutesOptions, reconciliationRoutes } from './routes/reconciliation.js';
 import { type TransferRoutesOptions, transferRoutes } from './routes/transfers.js';
+import { type WebhookEndpointRoutesOptions, webhookEndpointRoutes } from './routes/webhook-endpoints.js';
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
 
 export interface AppOptions
@@ -35,6 +36,7 @@ export interface AppOptions
     OperationsRoutesOptions,
     ReconciliationRoutesOptions,
     TransferRoutesOptions,
+    WebhookEndpointRoutesOptions,
     WebhookRoutesOptions {
   logger: FastifyBaseLogger;
   tokens: readonly ApiToken[];
@@ -82,6 +84,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(webhookRoutes, options);
   await app.register(functionRoutes, options);
   await app.register(deadWebhookRoutes, options);
+  await app.register(webhookEndpointRoutes, options);
   await app.register(detailRecordRoutes, options);
   await app.register(eventRoutes, options);
   await app.register(erasureRoutes, options);

@@ -96,6 +96,7 @@ export const ReloadSchema = Type.Object(
     changes: Type.Object({
       carriers: ListChangesSchema,
       numbers: ListChangesSchema,
+      webhooks: ListChangesSchema,
       keys: Type.Array(Type.String(), { description: 'Other keys that changed, such as retell.gateways' }),
     }),
     requires_restart: Type.Array(Type.String(), {

@@ -10,6 +10,7 @@ import { KNOWN_EVENTS } from '../retell/stored-webhook.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
+import { DeliveryMetrics } from './delivery-metrics.js';
 import { OriginationMetrics } from './origination-metrics.js';
 import { ReconciliationMetrics } from './reconciliation-metrics.js';
 import { RecordMetrics } from './record-metrics.js';
@@ -59,6 +60,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly transfers = new TransferMetrics(this.registry);
   readonly records = new RecordMetrics(this.registry);
   readonly origination = new OriginationMetrics(this.registry);
+  readonly deliveries = new DeliveryMetrics(this.registry);
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
   readonly #callsEnded = this.#counter('calls_ended_total', 'Calls that ended, by who ended them', [

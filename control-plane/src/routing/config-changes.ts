@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/schema.js';
 
-/** How many changed carriers or numbers are named; all of them are counted. */
+/** How many changed carriers, numbers or endpoints of webhooks are named; all of them are counted. */
 const NAMES = 100;
 
 /** What only a restart applies: whole sections, or single keys of one. Everything else follows a reload. */
@@ -33,6 +33,8 @@ export interface ListChanges {
 export interface ConfigChanges {
   carriers: ListChanges;
   numbers: ListChanges;
+  /** Endpoints of our own webhooks. */
+  webhooks: ListChanges;
   /** Other keys, such as `retell.gateways`. */
   keys: string[];
 }
@@ -56,6 +58,7 @@ export function changesBetween(before: Config, after: Config): ConfigChanges {
   return {
     carriers: listChanges(before.carriers, after.carriers, ({ name }) => name),
     numbers: listChanges(before.numbers, after.numbers, ({ number }) => number),
+    webhooks: listChanges(before.webhooks, after.webhooks, ({ name }) => name),
     keys: keysThatDiffer(before, after).map(([section, key]) => `${section}.${key}`),
   };
 }
@@ -67,12 +70,15 @@ function needsRestart(section: string, key: string): boolean {
   return keys === 'all' || (keys?.includes(key) ?? false);
 }
 
-/** Section and key of every value that differs, outside the two long lists. */
+/** What is a list of named entries, not a section with keys. */
+const LISTS: readonly string[] = ['carriers', 'numbers', 'webhooks'] satisfies (keyof Config)[];
+
+/** Section and key of every value that differs, outside the lists. */
 function keysThatDiffer(a: Config, b: Config): [section: string, key: string][] {
   const [before, after] = [a, b] as unknown as [Sections, Sections];
   const sections = [...new Set([...Object.keys(before), ...Object.keys(after)])];
   return sections
-    .filter((section) => section !== 'carriers' && section !== 'numbers')
+    .filter((section) => !LISTS.includes(section))
     .flatMap((section) => {
       const [was = {}, is = {}] = [before[section], after[section]];
       return [...new Set([...Object.keys(was), ...Object.keys(is)])]

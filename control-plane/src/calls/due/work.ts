@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis, Result } from 'ioredis';
-import { DUE_KINDS, type DueKind, dueKey } from './kinds.js';
+import { DUE_KINDS, type DueKind, type DuePolicy, dueKey, policyOf } from './kinds.js';
 
 /** One piece of work; without a time it is not wanted any more. */
 export interface DueChange {
   kind: DueKind;
-  /** What it is for: a call's id, for a transfer that and `/` and its own, for a webhook that of its entry. */
+  /** What it is for: a call's id, for a transfer that and `/` and its own, for a webhook that of its entry, for a delivery what it delivers. */
   id: string;
   /** When it is due, in ms since 1970. */
   atMs?: number;
@@ -14,14 +14,30 @@ export interface DueChange {
 /** How a try ended: `dropped` where it was the last one. */
 export type DueOutcome = 'done' | 'failed' | 'dropped';
 
+/** What a handler throws where its piece has to be tried again and there is nothing to warn of. */
+export class Unfinished extends Error {
+  override readonly name = 'Unfinished';
+
+  /**
+   * @param afterMs where nothing was tried: the piece is due again after so long, and the try does not count; without
+   *   it, the try has failed
+   */
+  constructor(
+    message: string,
+    readonly afterMs?: number,
+  ) {
+    super(message);
+  }
+}
+
 export interface DueWorkOptions {
   /** A connection for commands that fail where Redis is away. */
   redis: Redis;
   /**
    * Do the work; they may be called again for the same piece, and reject where it has to be tried again. They are told
-   * where nobody tries again after them.
+   * where nobody tries again after them, and which try it is, from 1.
    */
-  handlers: Record<DueKind, (id: string, last: boolean) => Promise<void>>;
+  handlers: Record<DueKind, (id: string, last: boolean, tries: number) => Promise<void>>;
   /** Told of trouble. */
   warn: (detail: Record<string, unknown>, message: string) => void;
   /** Told of every try. */
@@ -32,18 +48,14 @@ export interface DueWorkOptions {
   pollMs?: number;
   /** A piece belongs to whoever took it for so long, and longer while it is worked on, in ms. Default 10,000. */
   leaseMs?: number;
-  /** Pause after the first failure, doubled with each further one, at most a minute, in ms. Default 1,000. */
-  backoffMs?: number;
+  /** What is to be different from the kinds' own policies. */
+  policy?: Partial<DuePolicy>;
 }
 
 const DUE_KEYS = DUE_KINDS.map(dueKey);
 /** How often each was taken: `kind:id`. */
 const TRIES = 'calls:due-tries';
 
-/** Pieces of one kind in hand at once: a kind whose work is slow, as where Retell is away, holds up no other. */
-const CONCURRENCY = 20;
-const MAX_TRIES = 10;
-const MAX_BACKOFF_MS = 60_000;
 /** Pause after Redis failed, in ms. */
 const RETRY_MS = 1000;
 /** How long a stop waits for what is in hand, in ms. */
@@ -86,18 +98,34 @@ for i = 2, #ARGV do redis.call('ZADD', KEYS[1], 'XX', at, ARGV[i]) end
 return #ARGV - 1
 `;
 
+/**
+ * Moves a piece that nobody has tried, where it is still wanted, and takes its try back.
+ *
+ * KEYS: due, tries
+ * ARGV: ms from now, id, its name among the tries
+ */
+const PUT_BACK = `
+if not redis.call('ZSCORE', KEYS[1], ARGV[2]) then return 0 end
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1], ARGV[2])
+redis.call('HINCRBY', KEYS[2], ARGV[3], -1)
+return 1
+`;
+
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     claimDue(
       ...keysAndLimits: (string | number)[]
     ): Result<[overdue: number, ...claimed: (string | number)[]], Context>;
     postponeDue(due: string, ms: number, ...ids: string[]): Result<number, Context>;
+    putBackDue(due: string, tries: string, ms: number, id: string, name: string): Result<number, Context>;
   }
 }
 
 /**
  * Work that is due at a time, held in Redis so that it survives a control plane. Any replica does it, one at a
- * time; where that one dies, another does it when the lease is over. What fails is tried again, at most ten times.
+ * time; where that one dies, another does it when the lease is over. What fails is tried again, as often as the policy
+ * of its kind says.
  */
 export class DueWork {
   readonly #o: Required<DueWorkOptions>;
@@ -119,12 +147,13 @@ export class DueWork {
       overdue: () => {},
       pollMs: 200,
       leaseMs: 10_000,
-      backoffMs: 1000,
+      policy: {},
       ...options,
     };
     const { redis } = options;
     redis.defineCommand('claimDue', { numberOfKeys: 1 + DUE_KINDS.length, lua: CLAIM });
     redis.defineCommand('postponeDue', { numberOfKeys: 1, lua: POSTPONE });
+    redis.defineCommand('putBackDue', { numberOfKeys: 2, lua: PUT_BACK });
   }
 
   /** Has a piece done at this time. What is already scheduled stays as it is. */
@@ -197,7 +226,7 @@ export class DueWork {
 
   /** @returns how many pieces are due and in nobody's hands */
   async #claim(): Promise<number> {
-    const rooms = DUE_KINDS.flatMap((kind) => [kind, CONCURRENCY - this.#pieces(kind).size]);
+    const rooms = DUE_KINDS.flatMap((kind) => [kind, this.#policy(kind).hands - this.#pieces(kind).size]);
     const [overdue, ...claimed] = await this.#o.redis.claimDue(TRIES, ...DUE_KEYS, this.#o.leaseMs, ...rooms);
     this.#o.overdue(overdue);
     for (let i = 0; i < claimed.length; i += 3) {
@@ -217,18 +246,26 @@ export class DueWork {
     return this.#inHand.get(kind) as Map<string, Promise<void>>;
   }
 
+  #policy(kind: DueKind): DuePolicy {
+    return { ...policyOf(kind), ...this.#o.policy };
+  }
+
   /** Never rejects: where Redis does not take the outcome, the piece is done again when its lease is over. */
   async #do(kind: DueKind, id: string, tries: number): Promise<void> {
-    const error = await this.#try(kind, id, tries);
-    const outcome = error === undefined ? 'done' : tries >= MAX_TRIES ? 'dropped' : 'failed';
-    this.#o.tried(kind, outcome);
-    if (outcome !== 'done') {
-      const message = outcome === 'dropped' ? 'due work given up' : 'due work failed: trying again';
-      this.#o.warn({ err: error, work: kind, id, tries }, message);
-    }
+    const policy = this.#policy(kind);
+    const error = await this.#try(kind, id, tries, policy.tries);
     try {
-      const backoffMs = Math.min(this.#o.backoffMs * 2 ** (tries - 1), MAX_BACKOFF_MS);
-      if (outcome === 'failed') await this.#o.redis.postponeDue(dueKey(kind), backoffMs, id);
+      if (error instanceof Unfinished && error.afterMs !== undefined) {
+        await this.#o.redis.putBackDue(dueKey(kind), TRIES, error.afterMs, id, `${kind}:${id}`);
+        return;
+      }
+      const outcome = error === undefined ? 'done' : tries >= policy.tries ? 'dropped' : 'failed';
+      this.#o.tried(kind, outcome);
+      if (outcome !== 'done' && !(error instanceof Unfinished)) {
+        const message = outcome === 'dropped' ? 'due work given up' : 'due work failed: trying again';
+        this.#o.warn({ err: error, work: kind, id, tries }, message);
+      }
+      if (outcome === 'failed') await this.#o.redis.postponeDue(dueKey(kind), pauseMs(policy, tries), id);
       else await this.forget(kind, id);
     } catch (error) {
       this.#o.warn({ err: error, work: kind, id }, 'the outcome of due work was not kept');
@@ -236,11 +273,11 @@ export class DueWork {
   }
 
   /** @returns what went wrong */
-  async #try(kind: DueKind, id: string, tries: number): Promise<unknown> {
+  async #try(kind: DueKind, id: string, tries: number, most: number): Promise<unknown> {
     // Taken so often without an outcome: whoever takes it dies of it.
-    if (tries > MAX_TRIES) return new Error('no outcome of any try');
+    if (tries > most) return new Error('no outcome of any try');
     try {
-      await this.#o.handlers[kind](id, tries === MAX_TRIES);
+      await this.#o.handlers[kind](id, tries === most, tries);
       return undefined;
     } catch (error) {
       return error ?? new Error('failed');
@@ -270,4 +307,10 @@ export class DueWork {
     });
     this.#wake = undefined;
   }
+}
+
+/** How long to wait after so many tries, in whole ms. */
+function pauseMs({ firstMs, largestMs, jitter }: DuePolicy, tries: number): number {
+  const pause = Math.min(firstMs * 2 ** (tries - 1), largestMs);
+  return Math.round(pause * (1 + jitter * (2 * Math.random() - 1)));
 }

@@ -17,7 +17,8 @@ const ApiToken = Type.Object(
     }),
     scopes: Type.Array(
       Type.Enum(['read', 'control', 'admin'], {
-        description: 'read: look; control: place, end and transfer calls; admin: reload, drain and resume',
+        description:
+          'read: look; control: place, end and transfer calls; admin: erase, reload, drain, resume and enable',
       }),
       {
         description: 'What the token may do; at least one of read, control, admin',
