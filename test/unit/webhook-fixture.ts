@@ -42,7 +42,13 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
   const callWebhook = new CallWebhook({
     config,
     store,
-    due: { schedule: async (...work) => void scheduled.push(work) },
+    due: {
+      apply: async (pieces) => {
+        scheduled.push(
+          ...pieces.map(({ kind, id, atMs = 0 }) => [kind, id, atMs] as (typeof scheduled)[number]),
+        );
+      },
+    },
     finder: new CallFinder(store),
     correlated: (how) => correlated.push(how),
   });

@@ -1,12 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Call, stateOf } from '../calls/call.js';
-import type { CallStore } from '../calls/store.js';
+import type { CallOutline, CallStore } from '../calls/store.js';
 import { callRefOf, type RetellCall } from './call-object.js';
 
 /** A call of ours that Retell tells of, and what it was found by. */
-export interface FoundCall {
-  call: Call;
+export interface FoundCall<T extends CallOutline = Call> {
+  call: T;
   how: 'retell_call_id' | 'call_ref';
+}
+
+/** Retell's word of a call, and whether it is or was connected there. */
+export interface ToldCall {
+  told: RetellCall;
+  connected: boolean;
 }
 
 /** Pauses before each look for the call, in ms: Retell may tell of it before the event of its INVITE is written. */
@@ -35,6 +41,27 @@ export class CallFinder {
     waits = false,
   ): Promise<FoundCall | 'foreign' | undefined> {
     return (await this.#byRetellsId(told.call_id)) ?? (await this.#byOurs(told, connected, waits));
+  }
+
+  /**
+   * Finds the calls of many in two round trips, and waits for none.
+   *
+   * @returns in their order what `find` does, with no more of each call than decides that
+   * @throws where Redis does not answer
+   */
+  async findAll(all: readonly ToldCall[]): Promise<(FoundCall<CallOutline> | 'foreign' | undefined)[]> {
+    const ids = await this.#store.idsOfRetellCallIds(all.map(({ told }) => told.call_id));
+    const refs = all.map(({ told }) => callRefOf(told));
+    const wanted = new Set([...ids, ...refs].filter((id) => id !== undefined));
+    const outlines = await this.#store.outlines([...wanted]);
+    const known = new Map(outlines.flatMap((call) => (call === undefined ? [] : [[call.id, call]])));
+    return all.map(({ told, connected }, i) => {
+      const byRetellsId = known.get(ids[i] ?? '');
+      if (byRetellsId !== undefined) return { call: byRetellsId, how: 'retell_call_id' };
+      const byOurs = known.get(refs[i] ?? '');
+      if (byOurs === undefined) return undefined;
+      return fits(byOurs, told, connected) ? { call: byOurs, how: 'call_ref' } : 'foreign';
+    });
   }
 
   async #byRetellsId(retellCallId: string): Promise<FoundCall | undefined> {
@@ -75,7 +102,11 @@ export class CallFinder {
  * that one gateway of Retell's did not take was offered to another: the numbers have to be right, it must not be
  * known by another id, and one that is up here was connected there.
  */
-function fits(call: Call, { call_id, from_number, to_number }: RetellCall, connected: boolean): boolean {
+function fits(
+  call: CallOutline,
+  { call_id, from_number, to_number }: RetellCall,
+  connected: boolean,
+): boolean {
   if (call.retell_call_id !== undefined && call.retell_call_id !== call_id) return false;
   if (!connected && stateOf(call) !== 'ended') return false;
   const ours = call.direction === 'inbound' ? to_number : from_number;

@@ -1,7 +1,7 @@
 import { stateOf } from '../calls/call.js';
-import type { DueWork } from '../calls/due/work.js';
-import { timelineOnce } from '../calls/record.js';
-import type { CallStore } from '../calls/store.js';
+import type { DueChange, DueWork } from '../calls/due/work.js';
+import { type RecordFields, timelineOnce } from '../calls/record.js';
+import type { CallStore, Merge } from '../calls/store.js';
 import type { Config } from '../config/schema.js';
 import type { CallFinder } from './call-finder.js';
 import { callRefOf, type RetellCall } from './call-object.js';
@@ -19,7 +19,7 @@ export interface CallWebhookOptions {
   /** The configuration in force. */
   config: { readonly current: Config };
   store: CallStore;
-  due: Pick<DueWork, 'schedule'>;
+  due: Pick<DueWork, 'apply'>;
   finder: CallFinder;
   /** Told how each webhook's call was found. */
   correlated: (how: 'retell_call_id' | 'call_ref' | 'none') => void;
@@ -37,31 +37,39 @@ export class CallWebhook {
   }
 
   /**
-   * Resolves when it is written. Handling it again, or another one before it, changes nothing.
+   * Resolves when they are written, which takes three or four round trips to Redis however many they are. Handling one
+   * again, or another one before it, changes nothing.
    *
-   * @throws where Redis does not take it
+   * @returns in their order what became of each
+   * @throws where Redis does not take them; then any of them may be written
    */
-  async handle(webhook: StoredWebhook): Promise<CallWebhookOutcome> {
-    const { event, call: told, receivedAt } = webhook;
-    const connected = !OVER.has(event) || told?.start_timestamp !== undefined;
-    const found = told === undefined ? undefined : await this.#o.finder.find(told, connected);
-    if (told === undefined || found === undefined || found === 'foreign') {
-      if (told !== undefined && found === undefined && this.#mayCome(told)) return 'early';
-      this.#o.correlated('none');
-      return 'unmatched';
+  async handle(webhooks: readonly StoredWebhook[]): Promise<CallWebhookOutcome[]> {
+    const about = webhooks.flatMap((webhook) => {
+      const { event, call: told } = webhook;
+      if (told === undefined) return [];
+      return { webhook, told, connected: !OVER.has(event) || told.start_timestamp !== undefined };
+    });
+    const found = await this.#o.finder.findAll(about);
+    const outcomes = new Map<StoredWebhook, CallWebhookOutcome>();
+    const merges: Merge[] = [];
+    const lingering: DueChange[] = [];
+    for (const [i, { webhook, told }] of about.entries()) {
+      const match = found[i];
+      if (match === undefined && this.#mayCome(told)) outcomes.set(webhook, 'early');
+      if (match === undefined || match === 'foreign') continue;
+      const { call, how } = match;
+      this.#o.correlated(how);
+      outcomes.set(webhook, 'written');
+      merges.push({ id: call.id, atMs: webhook.receivedAt, fields: fieldsOf(webhook, told) });
+      if (OVER.has(webhook.event) && stateOf(call) !== 'ended') lingering.push(...this.#lookAgain(call.id));
     }
-    this.#o.correlated(found.how);
-    const { call } = found;
-    const over = OVER.has(event);
-    const fields = {
-      retell_call_id: told.call_id,
-      ...(told.agent_id === undefined ? {} : { agent_id: told.agent_id }),
-      ...(over ? endOf(told) : {}),
-      ...entryOf(webhook, told, receivedAt),
-    };
-    await this.#o.store.merge([{ id: call.id, atMs: receivedAt, fields }]);
-    if (over && stateOf(call) !== 'ended') await this.#lookAgain(call.id);
-    return 'written';
+    await this.#o.store.merge(merges);
+    await this.#o.due.apply(lingering);
+    return webhooks.map((webhook) => {
+      const outcome = outcomes.get(webhook) ?? 'unmatched';
+      if (outcome === 'unmatched') this.#o.correlated('none');
+      return outcome;
+    });
   }
 
   /** It bears our id, or is about a number of ours: its call may be on its way. */
@@ -74,11 +82,19 @@ export class CallWebhook {
   }
 
   /** Retell sends its BYE at about the same time: only a call that is up after a while lingers. */
-  async #lookAgain(id: string): Promise<void> {
+  #lookAgain(id: string): DueChange[] {
     const { end_dialogs, grace_s } = this.#o.config.current.calls.reaper;
-    if (end_dialogs === 'off') return;
-    await this.#o.due.schedule('dialog_lingers', id, Date.now() + grace_s * 1000);
+    return end_dialogs === 'off' ? [] : [{ kind: 'dialog_lingers', id, atMs: Date.now() + grace_s * 1000 }];
   }
+}
+
+function fieldsOf(webhook: StoredWebhook, told: RetellCall): RecordFields {
+  return {
+    retell_call_id: told.call_id,
+    ...(told.agent_id === undefined ? {} : { agent_id: told.agent_id }),
+    ...(OVER.has(webhook.event) ? endOf(told) : {}),
+    ...entryOf(webhook, told, webhook.receivedAt),
+  };
 }
 
 /** What the timeline has of it. Of what was said, nothing. */
