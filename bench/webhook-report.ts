@@ -31,6 +31,7 @@ export function reportWebhooks({ machine, ...figures }: WebhookFigures & { machi
     '',
     `- The control plane takes ${(highest.ours.perSecond / highest.bare.perSecond).toFixed(2)} of what the bare receiver takes; with the time until all are written, ${(highest.ours.writtenPerSecond / highest.bare.perSecond).toFixed(2)}.`,
     ...writtenLines(highest.ours),
+    '- Kept waiting: the part of the time in which the receiver had work and something else its core.',
     `- Saturated first: ${saturated(highest.ours, machine.cpus)}.`,
     '',
   ].join('\n');
@@ -38,16 +39,17 @@ export function reportWebhooks({ machine, ...figures }: WebhookFigures & { machi
 
 function table({ ours, bare }: { ours: WebhookSeries; bare: WebhookSeries }): string[] {
   return [
-    '| receiver | answered 2xx | a second | median | p99 | longest | CPUs: receiver | Redis | generator |',
-    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+    '| receiver | answered 2xx | a second | median | p99 | longest | CPUs: receiver | kept waiting | Redis | generator |',
+    '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
     row('bare', bare),
     row('control plane', ours),
   ];
 }
 
-function row(name: string, { answered, perSecond, latency, cpus }: WebhookSeries): string {
+function row(name: string, { answered, perSecond, latency, cpus, keptWaiting }: WebhookSeries): string {
   const times = [latency.median, latency.p99, latency.longest].map((ms) => ms.toFixed(2));
-  const used = Object.values(cpus).map((used) => used.toFixed(2));
+  const { receiver = 0, ...others } = cpus;
+  const used = [receiver, keptWaiting, ...Object.values(others)].map((share) => share.toFixed(2));
   return `| ${[name, answered, perSecond.toFixed(0), ...times, ...used].join(' | ')} |`;
 }
 
@@ -65,9 +67,9 @@ function writtenLines({ lost, longestWaitMs, afterLastMs, writtenPerSecond }: Wr
 }
 
 /** One core is the receiver's; Redis, the generator and Kamailio share the others. */
-function saturated({ cpus }: WebhookSeries, cores: number): string {
+function saturated({ cpus, keptWaiting }: WebhookSeries, cores: number): string {
   const { receiver = 0, Redis = 0, generator = 0 } = cpus;
-  if (receiver >= SATURATED) return "the control plane's core";
+  if (receiver + keptWaiting >= SATURATED) return "the control plane's core";
   // Each of the two is one thread for the most part.
   if (Redis >= SATURATED) return 'Redis';
   if (generator >= SATURATED) return 'the generator';

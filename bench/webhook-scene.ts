@@ -16,7 +16,7 @@ import { WebhookSender } from './webhook-sender.js';
 export interface Receiver {
   host: string;
   port: number;
-  pid: number | undefined;
+  pid: number;
 }
 
 export interface WebhookScene {
@@ -44,16 +44,17 @@ export async function startWebhookScene(t: Cleanup): Promise<WebhookScene> {
     config: { retell: { webhook_keys: [key] }, log: { level: 'info' } },
   });
   const { controlPlane, redis, kamailio } = stack.parts;
+  if (controlPlane?.pid === undefined) throw new Error('the control plane has not started');
   const bare = await startBareReceiver(t, key);
   const pinned = await Promise.all([
-    ...[controlPlane?.pid, bare.pid].map(holdOnCore),
+    ...[controlPlane.pid, bare.pid].map(holdOnCore),
     ...[redis.pid, kamailio.pid, process.pid].map(keepOffCore),
   ]);
   return {
     ...{ stack, key, bare, held: pinned.every(Boolean) },
     store: new CallStore(stack.redis, 3600),
     sender: WebhookSender.start(t),
-    ours: { host: HOST, port: Number(new URL(stack.api.url).port), pid: controlPlane?.pid },
+    ours: { host: HOST, port: Number(new URL(stack.api.url).port), pid: controlPlane.pid },
   };
 }
 
@@ -69,6 +70,7 @@ async function startBareReceiver(t: Cleanup, key: string): Promise<Receiver> {
     (line) => t.comment(line),
   );
   await startPart(t, part);
+  if (part.pid === undefined) throw new Error('the bare receiver has not started');
   return { host: HOST, port, pid: part.pid };
 }
 

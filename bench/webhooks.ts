@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { WEBHOOKS } from '../control-plane/src/retell/webhook-store.js';
 import { Cleanup } from './cleanup.js';
 import { now } from './clock.js';
-import { cpusDuring } from './cpu.js';
+import { cpusDuring, secondsKeptWaiting } from './cpu.js';
 import { type Summary, summarise } from './statistics.js';
 import { EVENTS, planOf, type WebhookCall } from './webhook-requests.js';
 import { addCalls, partsOf, type Receiver, startWebhookScene, type WebhookScene } from './webhook-scene.js';
@@ -28,6 +28,8 @@ export interface WebhookSeries {
   latency: Summary & { longest: number };
   /** CPUs that each part used meanwhile. */
   cpus: Record<string, number>;
+  /** Part of the time in which the receiver had work and something else its core. */
+  keptWaiting: number;
 }
 
 /** What became of what the control plane has answered. */
@@ -134,7 +136,9 @@ async function send(
 ): Promise<{ series: WebhookSeries; result: SendResult }> {
   const { sender, key } = scene;
   await sender.prepare({ ...load, host: to.host, port: to.port, key, calls });
+  const waitedBefore = secondsKeptWaiting(to.pid);
   const { result, cpus } = await cpusDuring(partsOf(scene, to), () => sender.send());
+  const waitedMs = (secondsKeptWaiting(to.pid) - waitedBefore) * 1000;
   const latencies = [...result.latencies];
   const answered = result.statuses.filter(isSuccess).length;
   const series = {
@@ -143,6 +147,7 @@ async function send(
     perSecond: (answered * 1000) / result.elapsedMs,
     latency: { ...summarise(latencies), longest: latencies.reduce((a, b) => Math.max(a, b), 0) },
     cpus,
+    keptWaiting: waitedMs / result.elapsedMs,
   };
   return { series, result };
 }
