@@ -25,8 +25,8 @@ export function isStale({ at }: Signature): boolean {
 
 /**
  * Whether the body was signed so with this key: the same answer as that of retell-sdk's `verify`, which imports the key
- * for each body and goes through a thread of another pool. With thousands of webhooks a second that was a third of all
- * the work.
+ * for each body and goes through a thread pool. That was nearly a third of the work of a webhook
+ * (docs/operations/webhooks.md).
  */
 export function isSignedWith(body: string, key: string, { at, digest }: Signature): boolean {
   return timingSafeEqual(createHmac('sha256', key).update(body).update(String(at)).digest(), digest);
