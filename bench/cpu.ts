@@ -23,6 +23,11 @@ function cpuSeconds(group: number): number {
   return ticks / TICKS;
 }
 
+/** Seconds that the main thread of a process was ready to run and others had its CPU, so far. */
+export function secondsKeptWaiting(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e9;
+}
+
 /** CPUs that each part of a stack uses while `work` goes on, by name. */
 export async function cpusDuring<T>(
   parts: Readonly<Record<string, number | undefined>>,

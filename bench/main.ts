@@ -6,6 +6,8 @@ import { reportHangup } from './hangup-report.js';
 import { describeMachine } from './machine.js';
 import { measurePostDialDelay, type PostDialDelayOptions } from './post-dial-delay.js';
 import { reportPostDialDelay } from './post-dial-delay-report.js';
+import { reportWebhooks } from './webhook-report.js';
+import { measureWebhooks, type WebhookOptions } from './webhooks.js';
 
 function count(text: string): number {
   const value = Number(text);
@@ -55,6 +57,23 @@ program
   .action(async (options: HangupRacesOptions) => {
     const machine = await describeMachine();
     process.stdout.write(reportHangupRaces({ machine, ...(await raceHangups(options)) }));
+  });
+program
+  .command('webhooks')
+  .description('how fast webhooks are answered and written, next to a receiver that only checks them')
+  .option('--rate <n>', 'webhooks a second in the first series', count, 3000)
+  .option('--duration <s>', 'how long that goes on; the second series has as many webhooks', count, 10)
+  .option(
+    '--calls <n>',
+    'calls that the webhooks of a series are about (default: one for every three)',
+    count,
+  )
+  .option('--json <file>', 'write the figures there too')
+  .action(async ({ json, ...options }: WebhookOptions & { json?: string }) => {
+    const machine = await describeMachine();
+    const result = { machine, ...(await measureWebhooks(options)) };
+    process.stdout.write(reportWebhooks(result));
+    if (json !== undefined) await writeFile(json, `${JSON.stringify(result, undefined, 2)}\n`);
   });
 
 await program.parseAsync();

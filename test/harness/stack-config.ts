@@ -58,6 +58,6 @@ export function renderConfig(options: StackOptions, own: StackConfig): string {
       shared_memory_mb: 64,
       ...options.config?.kamailio,
     },
-    log: { level: 'warn' },
+    log: { level: 'warn', ...options.config?.log },
   });
 }

@@ -39,6 +39,7 @@ export interface ConfigSections {
   transfers?: Record<string, unknown>;
   webhooks?: Record<string, unknown>[];
   kamailio?: Record<string, unknown>;
+  log?: Record<string, unknown>;
 }
 
 export interface StackOptions {

@@ -43,7 +43,11 @@ export async function webhookScene(t: TestLike, sections: ConfigSections = {}) {
     config,
     store,
     due: {
-      schedule: async (...work) => void scheduled.push(work),
+      apply: async (pieces) => {
+        scheduled.push(
+          ...pieces.map(({ kind, id, atMs = 0 }) => [kind, id, atMs] as (typeof scheduled)[number]),
+        );
+      },
       hasten: async (...work) => void scheduled.push(work),
     },
     finder: new CallFinder(store),

@@ -72,7 +72,7 @@ async function start(t: Test) {
   const callWebhook = new CallWebhook({
     config: { current: configWith() },
     store,
-    due: { schedule: async () => {}, hasten: async () => {} },
+    due: { apply: async () => {}, hasten: async () => {} },
     finder: new CallFinder(store),
     correlated: () => {},
   });
@@ -81,9 +81,12 @@ async function start(t: Test) {
     const early: StoredWebhook[] = [];
     for (const step of steps) {
       if ('type' in step) await handler.handle('node1', [step]);
-      else if ((await callWebhook.handle(step)) === 'early') early.push(step);
+      else if ((await callWebhook.handle([step]))[0] === 'early') early.push(step);
     }
-    for (const webhook of early) t.equal(await callWebhook.handle(webhook), 'written');
+    t.same(
+      await callWebhook.handle(early),
+      early.map(() => 'written'),
+    );
   };
   /** The record as it ended, without what differs from call to call. */
   const recordOf = async (id: string) => {

@@ -30,6 +30,20 @@ export interface Merge {
   fields: RecordFields;
 }
 
+/** What a call is identified by, and what its state follows from: enough to tell whether it is the one that is meant. */
+export type CallOutline = Pick<
+  Call,
+  | 'id'
+  | 'direction'
+  | 'number'
+  | 'sip_call_id'
+  | 'retell_call_id'
+  | 'requested_by'
+  | 'ringing_at'
+  | 'answered_at'
+  | 'ended_at'
+>;
+
 export interface CallFilter {
   state?: CallState | undefined;
   direction?: string | undefined;
@@ -42,6 +56,17 @@ const READ_STEP = 200;
 
 /** How many calls between the same two numbers one search looks at, the newest. */
 const SEARCH_LIMIT = 100;
+
+const OUTLINE_FIELDS = [
+  'direction',
+  'number',
+  'sip_call_id',
+  'retell_call_id',
+  'requested_by',
+  'ringing_at',
+  'answered_at',
+  'ended_at',
+] as const;
 
 /** The calls' records in Redis. Every method rejects when Redis does not answer in time. */
 export class CallStore {
@@ -97,6 +122,17 @@ export class CallStore {
     return calls;
   }
 
+  /** Outlines of the calls with these ids, in their order, in one round trip; undefined for one that has none. */
+  async outlines(ids: readonly string[]): Promise<(CallOutline | undefined)[]> {
+    const pipeline = this.#redis.pipeline();
+    for (const id of ids) pipeline.hmget(recordKey(id), ...OUTLINE_FIELDS);
+    const results = (await pipeline.exec()) ?? [];
+    return results.map(([error, values], i) => {
+      if (error) throw error;
+      return outlineOf(ids[i] as string, values as (string | null)[]);
+    });
+  }
+
   /** The id of the newest call with this SIP Call-ID. */
   async idOfSipCallId(sipCallId: string): Promise<string | undefined> {
     return (await this.#redis.get(`call-id:${sipCallId}`)) ?? undefined;
@@ -114,6 +150,13 @@ export class CallStore {
   /** The id of the call that Retell knows by this id. */
   async idOfRetellCallId(retellCallId: string): Promise<string | undefined> {
     return (await this.#redis.get(`retell-call:${retellCallId}`)) ?? undefined;
+  }
+
+  /** The ids of the calls that Retell knows by these ids, in their order. */
+  async idsOfRetellCallIds(retellCallIds: readonly string[]): Promise<(string | undefined)[]> {
+    if (retellCallIds.length === 0) return [];
+    const ids = await this.#redis.mget(retellCallIds.map((id) => `retell-call:${id}`));
+    return ids.map((id) => id ?? undefined);
   }
 
   /**
@@ -199,6 +242,23 @@ function oneEach(merges: readonly Merge[]): Merge[] {
 /** The key of a call's record, and the channel on which a change of it is told. */
 export function recordKey(id: string): string {
   return `call:${id}`;
+}
+
+function outlineOf(id: string, values: readonly (string | null)[]): CallOutline | undefined {
+  if (values.every((value) => value === null)) return undefined;
+  const [direction, number, sipCallId, retellCallId, requestedBy, ...times] = values;
+  const [ringingAt, answeredAt, endedAt] = times.map((time) => (time === null ? undefined : Number(time)));
+  return {
+    id,
+    direction: direction === 'outbound' ? 'outbound' : 'inbound',
+    number: number ?? undefined,
+    sip_call_id: sipCallId ?? undefined,
+    retell_call_id: retellCallId ?? undefined,
+    requested_by: requestedBy ?? undefined,
+    ringing_at: ringingAt,
+    answered_at: answeredAt,
+    ended_at: endedAt,
+  };
 }
 
 function matches(call: Call, filter: CallFilter): boolean {

@@ -6,6 +6,7 @@ import { errorsPlugin, problemOf } from './plugins/errors.js';
 import { idleConnectionsPlugin } from './plugins/idle-connections.js';
 import { openapiPlugin } from './plugins/openapi.js';
 import { sendProblem } from './problems.js';
+import { RequestLog } from './request-log.js';
 import { type CallCreationRoutesOptions, callCreationRoutes } from './routes/call-creation.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
@@ -52,6 +53,7 @@ const BODY_LIMIT = 64 * 1024;
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: options.logger,
+    logController: new RequestLog(),
     bodyLimit: BODY_LIMIT,
     connectionTimeout: 60_000,
     requestTimeout: 30_000,

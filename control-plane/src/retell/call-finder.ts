@@ -1,13 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Call, type MatchedBy, stateOf } from '../calls/call.js';
-import type { CallStore } from '../calls/store.js';
+import type { CallOutline, CallStore } from '../calls/store.js';
 import { callRefOf, type RetellCall } from './call-object.js';
 
 /** A call of ours that Retell tells of. */
-export interface FoundCall {
-  call: Call;
+export interface FoundCall<T extends CallOutline = Call> {
+  call: T;
   /** What it was found by; undefined where its record has Retell's id already. */
   by: Extract<MatchedBy, 'metadata' | 'header' | 'dynamic_variable' | 'numbers'> | undefined;
+}
+
+/** Retell's word of a call, whether it is or was connected there, and when that was told, in ms since 1970. */
+export interface ToldCall {
+  told: RetellCall;
+  connected: boolean;
+  atMs: number;
 }
 
 /** Pauses before each look for the call, in ms: Retell may tell of it before the event of its INVITE is written. */
@@ -46,6 +53,31 @@ export class CallFinder {
       (callRefOf(told) === undefined
         ? this.#byNumbers(told, connected, atMs)
         : this.#byOurs(told, connected, waits))
+    );
+  }
+
+  /**
+   * Finds the calls of many in two round trips, but for those that only their numbers can tell, and waits for none.
+   *
+   * @returns in their order what `find` does, with no more of each call than decides that
+   * @throws where Redis does not answer
+   */
+  async findAll(all: readonly ToldCall[]): Promise<(FoundCall<CallOutline> | 'foreign' | undefined)[]> {
+    const ids = await this.#store.idsOfRetellCallIds(all.map(({ told }) => told.call_id));
+    const refs = all.map(({ told }) => callRefOf(told));
+    const wanted = new Set([...ids, ...refs.map((ref) => ref?.id)].filter((id) => id !== undefined));
+    const outlines = await this.#store.outlines([...wanted]);
+    const known = new Map(outlines.flatMap((call) => (call === undefined ? [] : [[call.id, call]])));
+    return Promise.all(
+      all.map(({ told, connected, atMs }, i) => {
+        const byRetellsId = known.get(ids[i] ?? '');
+        if (byRetellsId !== undefined) return { call: byRetellsId, by: undefined };
+        const ref = refs[i];
+        if (ref === undefined) return this.#byNumbers(told, connected, atMs);
+        const call = known.get(ref.id);
+        if (call === undefined) return undefined;
+        return fits(call, told, connected) ? { call, by: ref.place } : 'foreign';
+      }),
     );
   }
 
@@ -103,7 +135,11 @@ export class CallFinder {
  * that one gateway of Retell's did not take was offered to another: the numbers have to be right, it must not be
  * known by another id, and one that is up here was connected there.
  */
-function fits(call: Call, { call_id, from_number, to_number }: RetellCall, connected: boolean): boolean {
+function fits(
+  call: CallOutline,
+  { call_id, from_number, to_number }: RetellCall,
+  connected: boolean,
+): boolean {
   if (call.retell_call_id !== undefined && call.retell_call_id !== call_id) return false;
   // Of a call that we asked Retell for there is one there, whether it was connected or not.
   if (!connected && stateOf(call) !== 'ended' && call.requested_by === undefined) return false;

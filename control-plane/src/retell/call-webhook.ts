@@ -1,8 +1,8 @@
-import { type Call, isUnplaced, stateOf } from '../calls/call.js';
+import { isUnplaced, stateOf } from '../calls/call.js';
 import type { DueWork } from '../calls/due/work.js';
-import { matchFields, timelineOnce } from '../calls/record.js';
+import { matchFields, type RecordFields, timelineOnce } from '../calls/record.js';
 import { retellDetailsField } from '../calls/retell-details.js';
-import type { CallStore } from '../calls/store.js';
+import type { CallOutline, CallStore } from '../calls/store.js';
 import type { Config } from '../config/schema.js';
 import type { CallFinder, FoundCall } from './call-finder.js';
 import { callRefOf, type RetellCall } from './call-object.js';
@@ -20,10 +20,16 @@ export interface CallWebhookOptions {
   /** The configuration in force. */
   config: { readonly current: Config };
   store: CallStore;
-  due: Pick<DueWork, 'schedule' | 'hasten'>;
+  due: Pick<DueWork, 'apply' | 'hasten'>;
   finder: CallFinder;
   /** Told how each webhook's call was found. */
   correlated: (how: 'retell_call_id' | NonNullable<FoundCall['by']> | 'none') => void;
+}
+
+/** A webhook and the call of ours that it is about. */
+interface Match extends FoundCall<CallOutline> {
+  webhook: StoredWebhook;
+  told: RetellCall;
 }
 
 /** Ends of a call at Retell; its timeline has one entry of each. */
@@ -40,44 +46,61 @@ export class CallWebhook {
   }
 
   /**
-   * Resolves when it is written. Handling it again, or another one before it, changes nothing.
+   * Resolves when they are written, which takes a few round trips to Redis however many they are. Handling one again, or
+   * another one before it, changes nothing.
    *
-   * @throws where Redis does not take it
+   * @returns in their order what became of each
+   * @throws where Redis does not take them; then any of them may be written
    */
-  async handle(webhook: StoredWebhook): Promise<CallWebhookOutcome> {
-    const { event, call: told, receivedAt } = webhook;
-    const connected = !OVER.has(event) || told?.start_timestamp !== undefined;
-    const found = told === undefined ? undefined : await this.#o.finder.find(told, connected, receivedAt);
-    if (told !== undefined && found === undefined && this.#mayCome(told)) return 'early';
-    if (
-      told === undefined ||
-      found === undefined ||
-      found === 'foreign' ||
-      !(await this.#isOurs(found, told))
-    ) {
-      this.#o.correlated('none');
-      return 'unmatched';
+  async handle(webhooks: readonly StoredWebhook[]): Promise<CallWebhookOutcome[]> {
+    const about = webhooks.flatMap((webhook) => {
+      const { event, call: told, receivedAt: atMs } = webhook;
+      if (told === undefined) return [];
+      return { webhook, told, atMs, connected: !OVER.has(event) || told.start_timestamp !== undefined };
+    });
+    const found = await this.#o.finder.findAll(about);
+    const outcomes = new Map<StoredWebhook, CallWebhookOutcome>();
+    const matches: Match[] = [];
+    for (const [i, { webhook, told }] of about.entries()) {
+      const match = found[i];
+      if (match === undefined && this.#mayCome(told)) outcomes.set(webhook, 'early');
+      if (match !== undefined && match !== 'foreign') matches.push({ webhook, told, ...match });
     }
-    this.#o.correlated(found.by ?? 'retell_call_id');
-    const { call } = found;
-    const over = OVER.has(event);
-    const fields = {
-      ...(isLifecycleEvent(event) ? retellDetailsField(event, webhook.details) : {}),
-      ...(over ? endOf(told) : {}),
-      ...entryOf(webhook, told, receivedAt),
-    };
-    await this.#o.store.merge([{ id: call.id, atMs: receivedAt, fields }]);
-    if (over && stateOf(call) !== 'ended') await this.#lookAgain(call);
-    return 'written';
+    const ours = await this.#tie(matches);
+    await this.#o.store.merge(
+      ours.map(({ call, webhook, told }) => ({
+        id: call.id,
+        atMs: webhook.receivedAt,
+        fields: fieldsOf(webhook, told),
+      })),
+    );
+    await this.#lookAgain(ours);
+    for (const { webhook, by } of ours) {
+      outcomes.set(webhook, 'written');
+      this.#o.correlated(by ?? 'retell_call_id');
+    }
+    return webhooks.map((webhook) => {
+      const outcome = outcomes.get(webhook) ?? 'unmatched';
+      if (outcome === 'unmatched') this.#o.correlated('none');
+      return outcome;
+    });
   }
 
-  /** Ties Retell's call to ours. Another one of Retell's may have been tied to it meanwhile. */
-  async #isOurs({ call, by }: FoundCall, { call_id }: RetellCall): Promise<boolean> {
-    if (by === undefined) return true;
+  /**
+   * Ties Retell's calls to ours.
+   *
+   * @returns those that are: another one of Retell's may have been tied to the call meanwhile
+   */
+  async #tie(matches: readonly Match[]): Promise<Match[]> {
     const { store } = this.#o;
-    const merge = { id: call.id, atMs: Date.now(), fields: matchFields(call_id, by) };
-    const [fresh] = await store.merge([merge]);
-    return fresh?.includes('retell_call_id') || (await store.get(call.id))?.retell_call_id === call_id;
+    const claims = matches.flatMap(({ call, told, by, webhook: { receivedAt: atMs } }) =>
+      by === undefined ? [] : [{ id: call.id, atMs, fields: matchFields(told.call_id, by) }],
+    );
+    if (claims.length === 0) return [...matches];
+    await store.merge(claims);
+    const tied = await store.outlines(claims.map(({ id }) => id));
+    const names = new Map(tied.map((call) => [call?.id, call?.retell_call_id]));
+    return matches.filter(({ call, told, by }) => by === undefined || names.get(call.id) === told.call_id);
   }
 
   /** It bears our id, or is about a number of ours: its call may be on its way. */
@@ -90,13 +113,29 @@ export class CallWebhook {
   }
 
   /** Retell sends its BYE at about the same time: only a call that is up after a while lingers. */
-  async #lookAgain(call: Call): Promise<void> {
-    const { id } = call;
-    if (isUnplaced(call)) return this.#o.due.hasten('created_call', id, Date.now() + INVITE_MS);
+  async #lookAgain(matches: readonly Match[]): Promise<void> {
     const { end_dialogs, grace_s } = this.#o.config.current.calls.reaper;
-    if (end_dialogs === 'off') return;
-    await this.#o.due.schedule('dialog_lingers', id, Date.now() + grace_s * 1000);
+    const open = matches
+      .filter(({ webhook, call }) => OVER.has(webhook.event) && stateOf(call) !== 'ended')
+      .map(({ call }) => call);
+    const atMs = Date.now() + grace_s * 1000;
+    const up = end_dialogs === 'off' ? [] : open.filter((call) => !isUnplaced(call));
+    await Promise.all([
+      this.#o.due.apply(up.map(({ id }) => ({ kind: 'dialog_lingers', id, atMs }))),
+      ...open
+        .filter(isUnplaced)
+        .map(({ id }) => this.#o.due.hasten('created_call', id, Date.now() + INVITE_MS)),
+    ]);
   }
+}
+
+function fieldsOf(webhook: StoredWebhook, told: RetellCall): RecordFields {
+  const { event, details, receivedAt } = webhook;
+  return {
+    ...(isLifecycleEvent(event) ? retellDetailsField(event, details) : {}),
+    ...(OVER.has(event) ? endOf(told) : {}),
+    ...entryOf(webhook, told, receivedAt),
+  };
 }
 
 /** What the timeline has of it. Of what was said, nothing. */

@@ -13,8 +13,8 @@ export interface StoredWebhook {
   details: RetellDetails;
   /** Where a transfer goes, of events about one. */
   destination?: string;
-  /** Tells two webhooks of one event apart, of events that a call may have several times. */
-  key: string;
+  /** Tells two webhooks of one event apart; only of events that a call may have several times. */
+  key?: string;
   /** When it came, in ms since 1970. */
   receivedAt: number;
 }
@@ -62,7 +62,7 @@ export function readWebhook(
     call,
     details: isLifecycleEvent(event) ? readRetellDetails(body.call, keep) : {},
     ...(destination === undefined ? {} : { destination }),
-    key: createHash('sha256').update(raw).digest('hex').slice(0, 16),
+    ...(isLifecycleEvent(event) ? {} : { key: createHash('sha256').update(raw).digest('hex').slice(0, 16) }),
     receivedAt,
   };
 }

@@ -11,16 +11,28 @@ const MOST_DEAD = 10_000;
 /** How long a webhook that is tried again is kept, in s. */
 const RETRY_KEPT_S = 86_400;
 
-/** KEYS: stream. ARGV: most, webhook. Returns the entry's id, or false where there are too many. */
+/** Most in one command: no other waits long for it. */
+const MOST_AT_ONCE = 100;
+
+/** KEYS: stream. ARGV: most, then the webhooks. Returns how many there was room for, from the first on. */
 const ADD = `
-if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return false end
-return redis.call('XADD', KEYS[1], '*', 'webhook', ARGV[2])
+local room = tonumber(ARGV[1]) - redis.call('XLEN', KEYS[1])
+local added = math.max(0, math.min(room, #ARGV - 1))
+for i = 2, added + 1 do redis.call('XADD', KEYS[1], '*', 'webhook', ARGV[i]) end
+return added
 `;
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    addWebhook(stream: string, most: number, webhook: string): Result<string | null, Context>;
+    addWebhooks(stream: string, most: number, ...webhooks: string[]): Result<number, Context>;
   }
+}
+
+/** A webhook on its way into Redis, and whoever waits for it. */
+interface Adding {
+  webhook: string;
+  resolve: (added: boolean) => void;
+  reject: (error: unknown) => void;
 }
 
 /** Why a webhook is dead: it is about no call of ours that ever came, or it could not be written. */
@@ -38,15 +50,40 @@ export interface DeadWebhook {
 /** Retell's webhooks in Redis, from their answer until they are in a record or given up. */
 export class WebhookStore {
   readonly #redis: Redis;
+  #adding: Adding[] = [];
 
   constructor(redis: Redis) {
     this.#redis = redis;
-    redis.defineCommand('addWebhook', { numberOfKeys: 1, lua: ADD });
+    redis.defineCommand('addWebhooks', { numberOfKeys: 1, lua: ADD });
   }
 
-  /** @returns false where as many wait as may */
-  async add(webhook: StoredWebhook): Promise<boolean> {
-    return (await this.#redis.addWebhook(WEBHOOKS, MOST, JSON.stringify(webhook))) !== null;
+  /**
+   * Resolves when it is in Redis. Those of one turn of the event loop go there together: a command for each is a good
+   * part of the work where thousands come in a second.
+   *
+   * @returns false where as many wait as may
+   */
+  add(webhook: StoredWebhook): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      if (this.#adding.length === 0) setImmediate(() => this.#addAll());
+      this.#adding.push({ webhook: JSON.stringify(webhook), resolve, reject });
+    });
+  }
+
+  #addAll(): void {
+    const all = this.#adding;
+    this.#adding = [];
+    for (let at = 0; at < all.length; at += MOST_AT_ONCE)
+      void this.#addSome(all.slice(at, at + MOST_AT_ONCE));
+  }
+
+  async #addSome(some: readonly Adding[]): Promise<void> {
+    try {
+      const added = await this.#redis.addWebhooks(WEBHOOKS, MOST, ...some.map(({ webhook }) => webhook));
+      for (const [i, { resolve }] of some.entries()) resolve(i < added);
+    } catch (error) {
+      for (const { reject } of some) reject(error);
+    }
   }
 
   /** Keeps one that is to be tried again under this name. */

@@ -60,7 +60,7 @@ export class WebhookWorker {
     if (webhook === undefined) return;
     let failure: Error | undefined;
     try {
-      const outcome = await callWebhook.handle(webhook);
+      const [outcome = 'unmatched'] = await callWebhook.handle([webhook]);
       if (outcome !== 'early') {
         this.#done(webhook, outcome);
         return store.forget(id);
@@ -80,19 +80,16 @@ export class WebhookWorker {
 
   /** All at once: they are about different calls, or can be written in any order. @throws where Redis is away */
   async #handle(entries: readonly StreamEntry[]): Promise<void> {
-    await Promise.all(entries.map(([id, fields]) => this.#one(id, fields?.[1])));
-  }
-
-  async #one(id: string, text: string | undefined): Promise<void> {
-    if (text === undefined) return;
     const { store, callWebhook, due } = this.#o;
-    const webhook = parseStored(text);
-    const outcome = await callWebhook.handle(webhook);
-    if (outcome === 'early') {
-      await store.keep(id, webhook);
-      await due.apply([{ kind: 'retell_webhook', id, atMs: Date.now() + FIRST_RETRY_MS }]);
-    }
-    this.#done(webhook, outcome);
+    const read = entries.flatMap(([id, fields]) =>
+      fields?.[1] === undefined ? [] : { id, webhook: parseStored(fields[1]) },
+    );
+    const outcomes = await callWebhook.handle(read.map(({ webhook }) => webhook));
+    const early = read.filter((_, i) => outcomes[i] === 'early');
+    await Promise.all(early.map(({ id, webhook }) => store.keep(id, webhook)));
+    const atMs = Date.now() + FIRST_RETRY_MS;
+    await due.apply(early.map(({ id }) => ({ kind: 'retell_webhook', id, atMs })));
+    for (const [i, { webhook }] of read.entries()) this.#done(webhook, outcomes[i] ?? 'unmatched');
   }
 
   #done({ event, receivedAt }: StoredWebhook, outcome: CallWebhookOutcome | 'dead'): void {

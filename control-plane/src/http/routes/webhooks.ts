@@ -126,6 +126,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     '/webhooks/retell',
     {
       bodyLimit: CALL_BODY_LIMIT,
+      config: { logsRefusalsOnly: true },
       schema: {
         summary: "Retell's webhook of what happens to a call",
         description:
