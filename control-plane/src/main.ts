@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { CallChanges } from './calls/changes.js';
+import { DetailRecordWriter } from './calls/detail-record-writer.js';
 import { DetailRecords } from './calls/detail-records.js';
 import { endByDeadline } from './calls/due/deadline.js';
 import { dueAfter } from './calls/due/plan.js';
@@ -229,7 +230,6 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         dialog_lingers: async (id) => void (await reaper.checkHere(id)),
         created_call: (id, last) => unplaced.look(id, last),
         retell_webhook: (id, last) => webhookWorker.again(id, last),
-        detail_record: async (piece) => metrics.records.written(await detailRecords.write(piece)),
       },
       warn,
       tried: (kind, outcome) => metrics.dueWorkTried(kind, outcome),
@@ -346,8 +346,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     stack.push(() => correlation.stop());
     stack.push(() => ownerWebhooks.sender.close());
     // Retell's answers are not waited for once it stops: what they were for falls back.
+    const recordWriter = new DetailRecordWriter({
+      redis,
+      detailRecords,
+      written: (version) => metrics.records.written(version),
+      warn,
+    });
     for (const part of [
       due,
+      recordWriter,
       reader,
       ownerWebhooks.fanOut,
       webhookWorker,

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { DetailRecords } from '../../control-plane/src/calls/detail-records.js';
 import { Erasure } from '../../control-plane/src/calls/erasure.js';
 import { EventFeed } from '../../control-plane/src/calls/event-feed.js';
+import { DETAIL_RECORDS_DUE } from '../../control-plane/src/calls/merge-script.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { authPlugin } from '../../control-plane/src/http/plugins/auth.js';
 import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
@@ -48,11 +49,9 @@ export async function recordsScene(t: TestLike) {
   };
   /** Writes what is due of detail records, as if it were later. @returns the versions written */
   const writeDue = async () => {
-    const pieces = await redis.zrange('calls:due:detail_record', '0', '-1');
-    await redis.del('calls:due:detail_record');
-    const versions: number[] = [];
-    for (const piece of pieces) versions.push(await detailRecords.write(piece));
-    return versions;
+    const pieces = await redis.zrange(DETAIL_RECORDS_DUE, '0', '-1');
+    await redis.del(DETAIL_RECORDS_DUE);
+    return detailRecords.write(pieces.map((piece) => piece.split('/')[0] as string));
   };
   return { redis, store, detailRecords, url, send, get, merge, writeDue };
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { callOfRecord } from '../../control-plane/src/calls/record.js';
+import { callOfRecord } from '../../control-plane/src/calls/call-of-record.js';
 import { endOnWire, openChallenge, referEventsOf } from '../../control-plane/src/calls/transfer/outcome.js';
 import { failureNotice, spokenReason } from '../../control-plane/src/calls/transfer/sentences.js';
 import { transferFields, transferStateOf } from '../../control-plane/src/calls/transfer/transfer.js';

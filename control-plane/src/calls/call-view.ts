@@ -8,6 +8,14 @@ import { transferView } from './transfer/transfer-view.js';
 /** A call as the API shows it: times in ISO 8601, null for what is not known. */
 export function callView(call: Call) {
   return {
+    ...callSummary(call),
+    timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
+  };
+}
+
+/** All of it but the timeline. */
+export function callSummary(call: Call) {
+  return {
     id: call.id,
     state: stateOf(call),
     direction: call.direction,
@@ -48,7 +56,6 @@ export function callView(call: Call) {
     transfers: call.transfers.map(transferView),
     transferred_from: call.transferred_from ?? null,
     transferred_to: call.transferred_to,
-    timeline: call.timeline.map((entry) => ({ ...entry, at: iso(entry.at) })),
   };
 }
 

@@ -1,10 +1,7 @@
 import type { Call } from './call.js';
-import { callView } from './call-view.js';
+import { callSummary } from './call-view.js';
 
 /** What an ended call leaves: all of its record but the timeline. */
-export type DetailRecord = Omit<ReturnType<typeof callView>, 'timeline'>;
+export type DetailRecord = ReturnType<typeof callSummary>;
 
-export function detailRecordOf(call: Call): DetailRecord {
-  const { timeline: _, ...record } = callView(call);
-  return record;
-}
+export const detailRecordOf: (call: Call) => DetailRecord = callSummary;

@@ -75,27 +75,31 @@ export class DetailRecords {
   }
 
   /**
-   * Writes the detail record of a call that has ended, or what has come since. Does nothing where nothing has.
+   * Writes the detail records of calls that have ended, as far as anything has come since they were written last.
    *
-   * @param piece of due work: the call's id, `/` and what tells it from others of the call
-   * @returns the version that was written: 1 for the first, more for amendments, 0 for none
+   * @returns the version of each that was written: 1 for the first, more for amendments, 0 for none
    */
-  async write(piece: string): Promise<number> {
-    const [id = ''] = piece.split('/');
-    const call = await this.#store.get(id);
-    if (call === undefined || stateOf(call) !== 'ended') return 0;
-    const text = JSON.stringify(detailRecordOf(call));
-    const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
-    return this.#redis.writeDetailRecord(
-      recordKey(id),
-      DETAIL_RECORDS,
-      PUBLIC_EVENTS,
-      id,
-      digest,
-      text,
-      call.direction,
-      call.carrier ?? '',
-    );
+  async write(ids: readonly string[]): Promise<number[]> {
+    const pipeline = this.#redis.pipeline();
+    for (const call of await this.#store.getAll(ids)) {
+      if (call === undefined || stateOf(call) !== 'ended') continue;
+      const text = JSON.stringify(detailRecordOf(call));
+      const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
+      pipeline.writeDetailRecord(
+        recordKey(call.id),
+        DETAIL_RECORDS,
+        PUBLIC_EVENTS,
+        call.id,
+        digest,
+        text,
+        call.direction,
+        call.carrier ?? '',
+      );
+    }
+    return ((await pipeline.exec()) ?? []).map(([error, version]) => {
+      if (error) throw error;
+      return version as number;
+    });
   }
 
   /**

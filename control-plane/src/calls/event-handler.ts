@@ -75,7 +75,7 @@ export class EventHandler {
     return merges;
   }
 
-  #observe(merges: readonly RecordChange[], fresh: readonly string[][]): void {
+  #observe(merges: readonly RecordChange[], fresh: readonly (string[] | undefined)[]): void {
     for (const [i, { event, fields }] of merges.entries()) {
       if (event.type === 'invite' && fresh[i]?.includes('sip_call_id'))
         this.#observer.callStarted(event.direction, event.carrier);
@@ -85,7 +85,7 @@ export class EventHandler {
         if (stage !== undefined) this.#observer.transferReached(stage);
       }
       // What only adds to the timeline counts once too.
-      if (fresh[i]?.length === 0) continue;
+      if (!fresh[i]?.length) continue;
       if (event.type === 'limited') this.#observer.callLimited(event.limit, event.carrier);
       if (event.type === 'fallback') this.#observer.callFellBack();
       if (event.type === 'attempt_failed') this.#observer.attemptFailed(event.owner, event.code);

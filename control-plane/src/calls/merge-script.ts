@@ -1,4 +1,3 @@
-import { dueKey } from './due/kinds.js';
 import {
   CALL_EVENT_FIELDS,
   PUBLIC_EVENTS,
@@ -8,11 +7,16 @@ import {
 
 /** Redis' index of the calls that have ended, by their end. */
 export const ENDED = 'calls:ended';
+/** Redis' list of detail records to write, by the time when they are due. */
+export const DETAIL_RECORDS_DUE = 'calls:records:due';
 /**
  * News of an ended call within so many ms lead to one writing of its detail record, which is due as long after them:
- * its BYEs are answered then. What comes once that has begun is another piece of work, so nothing is missed.
+ * its BYEs are answered then, and Retell's first word of its end has come. What comes once that has begun is another
+ * piece of work, so nothing is missed.
  */
-const RECORD_SETTLE_MS = 1000;
+const RECORD_SETTLE_MS = 3000;
+/** The same of amendments, which are less urgent. */
+const AMENDMENT_SETTLE_MS = 15_000;
 
 /** Prefix of the index of the calls to one of our numbers that Retell has answered, by their end. */
 export const INBOUND = 'calls:inbound:';
@@ -30,16 +34,22 @@ const INBOUND_KEPT_MS = 60_000;
  *   is in its number's index for a minute longer than it is up.
  * - What others want to hear of goes into the stream of events.
  * - An ended call's detail record becomes due, again with what comes late.
- * Nothing is added to a record whose data was erased.
+ * Nothing is added to a record whose data was erased, or what tells of another call of Retell's than the record's.
  *
  * KEYS: record, all calls (by creation), open calls (by creation)
  * ARGV: id, retention in seconds, time in ms for the index, then field, value, ...
- * Returns the fields that were new.
+ * Returns the fields that were new, or false where they are about another call of Retell's.
  */
 export const MERGE = `
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
 if redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return {} end
+for i = 4, #ARGV, 2 do
+  if ARGV[i] == 'retell_call_id' then
+    local known = redis.call('HGET', KEYS[1], 'retell_call_id')
+    if known and known ~= ARGV[i + 1] then return false end
+  end
+end
 local fresh = {}
 for i = 4, #ARGV, 2 do
   if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then fresh[#fresh + 1] = ARGV[i] end
@@ -106,9 +116,11 @@ for _, field in ipairs(fresh) do
 end
 if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 then
   local time = redis.call('TIME')
-  local span = math.floor((time[1] * 1000 + time[2] / 1000) / ${RECORD_SETTLE_MS})
-  local due = (span + 2) * ${RECORD_SETTLE_MS}
-  redis.call('ZADD', '${dueKey('detail_record')}', 'NX', due, ARGV[1] .. '/' .. string.format('%d', span))
+  local settle = ${RECORD_SETTLE_MS}
+  if redis.call('HEXISTS', KEYS[1], 'detail_version') == 1 then settle = ${AMENDMENT_SETTLE_MS} end
+  local span = math.floor((time[1] * 1000 + time[2] / 1000) / settle)
+  local due = (span + 2) * settle
+  redis.call('ZADD', '${DETAIL_RECORDS_DUE}', 'NX', due, ARGV[1] .. '/' .. string.format('%d', span))
 end
 redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
 return fresh

@@ -1,8 +1,9 @@
 import type { Redis, Result } from 'ioredis';
 import { type Call, type CallState, stateOf } from './call.js';
+import { callOfRecord } from './call-of-record.js';
 import { INBOUND, MERGE, partiesKey } from './merge-script.js';
 import { type Page, pageOfCalls } from './paging.js';
-import { callOfRecord, type RecordFields } from './record.js';
+import type { RecordFields } from './record.js';
 
 const ALL = 'calls:all';
 /** Redis' index of the calls that have not ended, by their creation. */
@@ -18,7 +19,7 @@ declare module 'ioredis' {
       retentionS: number,
       atMs: number,
       ...fields: string[]
-    ): Result<string[], Context>;
+    ): Result<string[] | null, Context>;
   }
 }
 
@@ -83,13 +84,14 @@ export class CallStore {
   /**
    * Adds fields to records, in one round trip. A field that a record already has is left alone.
    *
-   * @returns for each merge the names of the fields that were new
+   * @returns for each merge the names of the fields that were new; undefined where nothing was added, as it names
+   *   another call of Retell's than the record has
    */
-  async merge(merges: readonly Merge[]): Promise<string[][]> {
+  async merge(merges: readonly Merge[]): Promise<(string[] | undefined)[]> {
     const records = oneEach(merges);
-    if (records.length === 0) return [];
+    if (records.size === 0) return [];
     const pipeline = this.#redis.pipeline();
-    for (const { id, atMs, fields } of records) {
+    for (const { id, atMs, fields } of records.values()) {
       pipeline.mergeCall(
         recordKey(id),
         ALL,
@@ -101,13 +103,17 @@ export class CallStore {
       );
     }
     const results = (await pipeline.exec()) ?? [];
-    const fresh = new Map<string, Set<string>>();
-    for (const [i, [error, names]] of results.entries()) {
+    const fresh = new Map<string, Set<string> | undefined>();
+    for (const [i, key] of [...records.keys()].entries()) {
+      const [error, names] = results[i] as [Error | null, string[] | null];
       if (error) throw error;
-      fresh.set(records[i]?.id ?? '', new Set(names as string[]));
+      fresh.set(key, names === null ? undefined : new Set(names));
     }
     // A field that several merges of one record have is new with the first of them.
-    return merges.map(({ id, fields }) => Object.keys(fields).filter((name) => fresh.get(id)?.delete(name)));
+    return merges.map((merge) => {
+      const names = fresh.get(subjectOf(merge));
+      return names && Object.keys(merge.fields).filter((name) => names.delete(name));
+    });
   }
 
   async get(id: string): Promise<Call | undefined> {
@@ -229,14 +235,24 @@ export class CallStore {
   }
 }
 
-/** One merge for each record, with what is first of each field. */
-function oneEach(merges: readonly Merge[]): Merge[] {
+/** One merge for each record and call of Retell's, with what is first of each field. */
+function oneEach(merges: readonly Merge[]): Map<string, Merge> {
   const records = new Map<string, Merge>();
-  for (const { id, atMs, fields } of merges) {
-    const before = records.get(id);
-    records.set(id, { id, atMs: before?.atMs ?? atMs, fields: { ...fields, ...before?.fields } });
+  for (const merge of merges) {
+    const { id, atMs, fields } = merge;
+    const before = records.get(subjectOf(merge));
+    records.set(subjectOf(merge), {
+      id,
+      atMs: before?.atMs ?? atMs,
+      fields: { ...fields, ...before?.fields },
+    });
   }
-  return [...records.values()];
+  return records;
+}
+
+/** What a merge is about: those of one record that name different calls of Retell's stay apart. */
+function subjectOf({ id, fields }: Merge): string {
+  return `${id} ${fields.retell_call_id ?? ''}`;
 }
 
 /** The key of a call's record, and the channel on which a change of it is told. */

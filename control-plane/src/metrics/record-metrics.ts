@@ -27,9 +27,9 @@ export class RecordMetrics {
     });
   }
 
-  /** @param version 1 for a first record, more for an amendment, 0 where there was nothing to write */
+  /** @param version 1 for a first record, more for an amendment */
   written(version: number): void {
-    if (version > 0) this.#written.inc({ kind: version === 1 ? 'record' : 'amendment' });
+    this.#written.inc({ kind: version === 1 ? 'record' : 'amendment' });
   }
 
   eventStreams(open: number): void {

@@ -66,14 +66,15 @@ export class CallWebhook {
       if (match === undefined && this.#mayCome(told)) outcomes.set(webhook, 'early');
       if (match !== undefined && match !== 'foreign') matches.push({ webhook, told, ...match });
     }
-    const ours = await this.#tie(matches);
-    await this.#o.store.merge(
-      ours.map(({ call, webhook, told }) => ({
+    const written = await this.#o.store.merge(
+      matches.map(({ call, by, webhook, told }) => ({
         id: call.id,
         atMs: webhook.receivedAt,
-        fields: fieldsOf(webhook, told),
+        fields: { ...(by && matchFields(told.call_id, by)), ...fieldsOf(webhook, told) },
       })),
     );
+    // Another one of Retell's calls may have been tied to ours meanwhile.
+    const ours = matches.filter((_, i) => written[i] !== undefined);
     await this.#lookAgain(ours);
     for (const { webhook, by } of ours) {
       outcomes.set(webhook, 'written');
@@ -84,23 +85,6 @@ export class CallWebhook {
       if (outcome === 'unmatched') this.#o.correlated('none');
       return outcome;
     });
-  }
-
-  /**
-   * Ties Retell's calls to ours.
-   *
-   * @returns those that are: another one of Retell's may have been tied to the call meanwhile
-   */
-  async #tie(matches: readonly Match[]): Promise<Match[]> {
-    const { store } = this.#o;
-    const claims = matches.flatMap(({ call, told, by, webhook: { receivedAt: atMs } }) =>
-      by === undefined ? [] : [{ id: call.id, atMs, fields: matchFields(told.call_id, by) }],
-    );
-    if (claims.length === 0) return [...matches];
-    await store.merge(claims);
-    const tied = await store.outlines(claims.map(({ id }) => id));
-    const names = new Map(tied.map((call) => [call?.id, call?.retell_call_id]));
-    return matches.filter(({ call, told, by }) => by === undefined || names.get(call.id) === told.call_id);
   }
 
   /** It bears our id, or is about a number of ours: its call may be on its way. */

@@ -34,6 +34,8 @@ export class WebhookWorker {
       streams: [WEBHOOKS],
       consumer,
       what: 'webhooks',
+      // Few at once: those that come meanwhile are answered between two batches.
+      count: 25,
       handle: (_stream, entries) => this.#handle(entries),
       warn,
       deleteHandled: true,

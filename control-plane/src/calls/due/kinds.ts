@@ -9,7 +9,6 @@ export const DUE_KINDS = [
   'transfer_over',
   'retell_webhook',
   'created_call',
-  'detail_record',
   'webhook_delivery',
 ] as const;
 export type DueKind = (typeof DUE_KINDS)[number];

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
+import { callOfRecord } from '../call-of-record.js';
 import { fieldsOf, openCalls } from '../open-records.js';
-import { callOfRecord } from '../record.js';
 import { OPEN } from '../store.js';
 import { type FilteredCall, fits, type HangupFilter } from './filter.js';
 

@@ -63,7 +63,7 @@ export class Zombies {
       fields: timelineOnce('zombie_found', now, { detail }),
     }));
     for (const fresh of await this.#o.store.merge(merges)) {
-      if (fresh.length > 0) this.#o.observer.zombieFound('here', 'reconciler');
+      if (fresh?.length) this.#o.observer.zombieFound('here', 'reconciler');
     }
   }
 

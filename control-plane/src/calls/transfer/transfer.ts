@@ -69,6 +69,7 @@ export interface Transfer extends TransferRequest {
 }
 
 const PREFIX = 'transfer:';
+const REQUEST = ':request';
 /** Stages that the wire tells of, in their order. */
 export const TOLD_STAGES = ['accepted', 'trying', 'ringing'] as const;
 
@@ -83,7 +84,7 @@ export function transferStateOf(transfer: Transfer): TransferStage | TransferOut
 /** Fields of the call's record, each written once. */
 export const transferFields = {
   requested: (id: string, request: TransferRequest): RecordFields => ({
-    [`${PREFIX}${id}:request`]: JSON.stringify(request),
+    [`${PREFIX}${id}${REQUEST}`]: JSON.stringify(request),
   }),
   stage: (id: string, stage: (typeof TOLD_STAGES)[number], atMs: number): RecordFields => ({
     [`${PREFIX}${id}:${stage}`]: String(atMs),
@@ -109,8 +110,9 @@ export function stageOfField(field: string): TransferStage | undefined {
 /** The transfers in a record, the oldest first; what belongs to none that was asked for is left out. */
 export function transfersOf(record: RecordFields): Transfer[] {
   return Object.keys(record)
-    .flatMap((field) => /^transfer:(.+):request$/.exec(field)?.[1] ?? [])
-    .map((id): Transfer => {
+    .filter((field) => field.startsWith(PREFIX) && field.endsWith(REQUEST))
+    .map((field): Transfer => {
+      const id = field.slice(PREFIX.length, -REQUEST.length);
       const time = (stage: string) => {
         const value = record[`${PREFIX}${id}:${stage}`];
         return value === undefined ? undefined : Number(value);

@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis, Result } from 'ioredis';
+import type { DetailRecords } from './detail-records.js';
+import { DETAIL_RECORDS_DUE } from './merge-script.js';
+
+export interface DetailRecordWriterOptions {
+  /** A connection for commands that fail where Redis is away. */
+  redis: Redis;
+  detailRecords: DetailRecords;
+  /** Told of each that was written: 1 for the first of a call, more for an amendment. */
+  written: (version: number) => void;
+  /** Told of trouble: nothing is lost, it is tried again. */
+  warn: (detail: Record<string, unknown>, message: string) => void;
+  /** Pause between two looks where nothing is due, in ms. Default 200. */
+  pollMs?: number;
+}
+
+/** Calls whose records are written in one go: few, so that others who wait for the event loop do not wait long. */
+const STEP = 20;
+/** Who took some and died leaves them to others after so long, in ms. */
+const LEASE_MS = 10_000;
+const RETRY_MS = 1000;
+
+/** Hands out what is due: nobody else gets it before the lease is over. KEYS: due; ARGV: lease in ms, how many. */
+const CLAIM = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local pieces = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
+for _, piece in ipairs(pieces) do redis.call('ZADD', KEYS[1], now + ARGV[1], piece) end
+return pieces
+`;
+
+declare module 'ioredis' {
+  interface RedisCommander<Context> {
+    claimDetailRecords(due: string, leaseMs: number, most: number): Result<string[], Context>;
+  }
+}
+
+/**
+ * Writes the call detail records that are due, many in a few round trips: there may be thousands a second. Every replica
+ * does; what one has taken and not written is written by another.
+ */
+export class DetailRecordWriter {
+  readonly #o: Required<DetailRecordWriterOptions>;
+  readonly #abort = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: DetailRecordWriterOptions) {
+    this.#o = { pollMs: 200, ...options };
+    options.redis.defineCommand('claimDetailRecords', { numberOfKeys: 1, lua: CLAIM });
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#abort.signal.aborted) {
+      try {
+        const written = await this.#step();
+        if (written < STEP) await this.#pause(this.#o.pollMs);
+      } catch (err) {
+        this.#o.warn({ err }, 'call detail records not written, trying again');
+        await this.#pause(RETRY_MS);
+      }
+    }
+  }
+
+  /** @returns how many pieces were done */
+  async #step(): Promise<number> {
+    const { redis, detailRecords, written } = this.#o;
+    const pieces = await redis.claimDetailRecords(DETAIL_RECORDS_DUE, LEASE_MS, STEP);
+    if (pieces.length === 0) return 0;
+    // A piece is the call's id and a number that tells it from others of the call.
+    const ids = new Set(pieces.map((piece) => piece.slice(0, piece.lastIndexOf('/'))));
+    for (const version of await detailRecords.write([...ids])) if (version > 0) written(version);
+    await redis.zrem(DETAIL_RECORDS_DUE, ...pieces);
+    return pieces.length;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#abort.signal }).catch(() => {});
+  }
+}
