@@ -6,6 +6,7 @@ import { reportHangup } from './hangup-report.js';
 import { describeMachine } from './machine.js';
 import { measurePostDialDelay, type PostDialDelayOptions } from './post-dial-delay.js';
 import { reportPostDialDelay } from './post-dial-delay-report.js';
+import { measureRecords, type RecordsOptions, reportRecords } from './records.js';
 import { reportWebhooks } from './webhook-report.js';
 import { measureWebhooks, type WebhookOptions } from './webhooks.js';
 
@@ -74,6 +75,15 @@ program
     const result = { machine, ...(await measureWebhooks(options)) };
     process.stdout.write(reportWebhooks(result));
     if (json !== undefined) await writeFile(json, `${JSON.stringify(result, undefined, 2)}\n`);
+  });
+program
+  .command('records')
+  .description('whether every call has one record that joins both sides, however it ends')
+  .option('--calls <n>', 'calls, about', count, 1000)
+  .option('--concurrency <n>', 'calls at once', count, 24)
+  .action(async (options: RecordsOptions) => {
+    const machine = await describeMachine();
+    process.stdout.write(reportRecords({ machine, ...(await measureRecords(options)) }));
   });
 
 await program.parseAsync();

@@ -31,7 +31,7 @@ t.test('webhooks that were given up are listed page by page, and replayed once',
   for (const n of [1, 2, 3]) {
     const call = { call_id: `call_${n}`, call_status: 'ended' };
     await webhooks.bury(
-      { event: 'call_ended', call, details: {}, key: 'k', receivedAt: n },
+      [{ event: 'call_ended', call, details: {}, key: 'k', receivedAt: n }],
       'unmatched',
       'no call of ours came',
     );

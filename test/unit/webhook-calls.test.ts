@@ -149,16 +149,16 @@ t.test('a webhook whose call never comes is kept for a human, and can be replaye
   await s.tell('call_ended', told({ ...OVER, metadata: { call_ref: id } }));
   await s.worker.again(s.putOff[0] ?? '', true);
   t.same(s.handled, ['call_ended early', 'call_ended dead']);
-  const dead = await s.webhooks.dead(10);
+  const dead = await s.webhooks.dead('given_up', 10);
   t.match(dead, [{ reason: 'unmatched', webhook: { event: 'call_ended', call: { call_id: 'call_1' } } }]);
-  t.same(await s.webhooks.dead(10, dead[0]?.id), [], 'the page after it');
+  t.same(await s.webhooks.dead('given_up', 10, dead[0]?.id), [], 'the page after it');
   await s.store.merge([
     { id, atMs: Date.now(), fields: { direction: 'inbound', number: TRUNK, from: CALLER } },
   ]);
   t.equal(await s.webhooks.replay(dead[0]?.id ?? ''), true);
   await eventually('it is handled anew', () => s.handled.length === 3);
   t.match(await s.recordOf(id), { retell_ended_at: ENDED_AT });
-  t.same(await s.webhooks.dead(10), []);
+  t.same(await s.webhooks.dead('given_up', 10), []);
   t.equal(await s.webhooks.replay(dead[0]?.id ?? ''), false);
 });
 
@@ -168,6 +168,16 @@ t.test('calls of others, and events that nobody knows, are answered and counted'
   t.equal((await s.tell('brand_new')).status, 204);
   t.same(s.handled, ['call_started unmatched', 'brand_new unmatched']);
   t.same(s.putOff, []);
+  t.same(await s.webhooks.dead('given_up', 10), []);
+  const foreign = await s.webhooks.dead('foreign', 10);
+  t.match(
+    foreign.map(({ reason, webhook }) => [reason, webhook.event]),
+    [
+      ['foreign', 'brand_new'],
+      ['foreign', 'call_started'],
+    ],
+  );
+  t.equal(await s.webhooks.replay(foreign[0]?.id ?? ''), true);
 });
 
 t.test('each event about a call of ours leaves its mark, of what was said nothing', async (t) => {

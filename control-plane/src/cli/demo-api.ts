@@ -14,6 +14,7 @@ export interface CallView {
   state: string;
   ended_by: string | null;
   sip_call_id: string;
+  explanation: string | null;
   retell_call_id: string | null;
 }
 

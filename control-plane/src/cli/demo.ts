@@ -63,7 +63,7 @@ async function withCall(
     if (successful !== 1)
       throw new Error('the carrier saw something else than one call that ended as it should');
     const ended = await awaitEnd(api, call.id);
-    say(`\nIt is ${ended.state} now, ended by ${ended.ended_by}. What each side saw:\n`);
+    say(`\nIt is ${ended.state} now. ${ended.explanation} What each side saw:\n`);
     for (const line of drawLadder(await messagesOf({ api, carrier, call }))) say(line);
   } finally {
     await carrier.stop();

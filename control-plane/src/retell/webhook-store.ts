@@ -3,11 +3,15 @@ import { parseStored, type StoredWebhook } from './stored-webhook.js';
 
 /** Webhooks that are answered and not handled yet. */
 export const WEBHOOKS = 'retell:webhooks';
-/** Those that nobody could handle. */
-const DEAD = 'retell:webhooks:dead';
+/** Those that nobody could handle, and those about calls that did not pass here, each with how many are kept. */
+const LISTS = {
+  given_up: { key: 'retell:webhooks:dead', most: 10_000 },
+  foreign: { key: 'retell:webhooks:foreign', most: 1000 },
+} as const;
+export const WEBHOOK_LISTS = ['given_up', 'foreign'] as const;
+export type WebhookList = (typeof WEBHOOK_LISTS)[number];
 /** More than that wait only where nobody handles them: then Retell has to send them again. */
 const MOST = 200_000;
-const MOST_DEAD = 10_000;
 /** How long a webhook that is tried again is kept, in s. */
 const RETRY_KEPT_S = 86_400;
 
@@ -35,8 +39,11 @@ interface Adding {
   reject: (error: unknown) => void;
 }
 
-/** Why a webhook is dead: it is about no call of ours that ever came, or it could not be written. */
-export type DeadReason = 'unmatched' | 'failed';
+/**
+ * Why a webhook is dead: it is about a call of ours that never came, it could not be written, or it is about a call that
+ * did not pass here.
+ */
+export type DeadReason = 'unmatched' | 'failed' | 'foreign';
 
 export interface DeadWebhook {
   id: string;
@@ -100,40 +107,43 @@ export class WebhookStore {
     await this.#redis.del(keyOf(id));
   }
 
-  /** Gives one up; the newest of these are kept for a human to look at. */
-  async bury(webhook: StoredWebhook, reason: DeadReason, detail: string): Promise<void> {
-    const fields = ['reason', reason, 'detail', detail, 'webhook', JSON.stringify(webhook)];
-    await this.#redis.xadd(DEAD, 'MAXLEN', '~', MOST_DEAD, '*', ...fields);
+  /** Gives some up; the newest of these are kept for a human to look at. */
+  async bury(webhooks: readonly StoredWebhook[], reason: DeadReason, detail: string): Promise<void> {
+    const { key, most } = LISTS[reason === 'foreign' ? 'foreign' : 'given_up'];
+    await Promise.all(
+      webhooks.map((webhook) => {
+        const fields = ['reason', reason, 'detail', detail, 'webhook', JSON.stringify(webhook)];
+        return this.#redis.xadd(key, 'MAXLEN', '~', most, '*', ...fields);
+      }),
+    );
   }
 
   /**
-   * Those that were given up, newest first.
+   * Those on a list, newest first.
    *
    * @param before id of the last one of the page before
    */
-  async dead(limit: number, before?: string): Promise<DeadWebhook[]> {
-    const entries = await this.#redis.xrevrange(
-      DEAD,
-      before === undefined ? '+' : `(${before}`,
-      '-',
-      'COUNT',
-      limit,
-    );
+  async dead(list: WebhookList, limit: number, before?: string): Promise<DeadWebhook[]> {
+    const newest = before === undefined ? '+' : `(${before}`;
+    const entries = await this.#redis.xrevrange(LISTS[list].key, newest, '-', 'COUNT', limit);
     return entries.map(([id, fields]) => deadOf(id, fields));
   }
 
   /** Forgets those that were given up before a time, in ms since 1970. */
   async trim(beforeMs: number): Promise<void> {
-    await this.#redis.xtrim(DEAD, 'MINID', beforeMs);
+    await Promise.all(Object.values(LISTS).map(({ key }) => this.#redis.xtrim(key, 'MINID', beforeMs)));
   }
 
   /** Has one that was given up handled anew. @returns false where there is none with this id */
   async replay(id: string): Promise<boolean> {
-    const [entry] = await this.#redis.xrange(DEAD, id, id);
-    if (entry === undefined) return false;
-    await this.add(deadOf(...entry).webhook);
-    await this.#redis.xdel(DEAD, id);
-    return true;
+    for (const { key } of Object.values(LISTS)) {
+      const [entry] = await this.#redis.xrange(key, id, id);
+      if (entry === undefined) continue;
+      await this.add(deadOf(...entry).webhook);
+      await this.#redis.xdel(key, id);
+      return true;
+    }
+    return false;
   }
 }
 

@@ -21,6 +21,8 @@ export interface WebhookWorkerOptions {
 /** A webhook whose call is not known yet is looked at again after this, in ms, then ever more slowly. */
 const FIRST_RETRY_MS = 1000;
 
+const FOREIGN = 'it is about no call that passed here';
+
 /** Writes Retell's webhooks into the records, whichever replica has taken them. */
 export class WebhookWorker {
   readonly #o: WebhookWorkerOptions;
@@ -63,16 +65,17 @@ export class WebhookWorker {
     let failure: Error | undefined;
     try {
       const [outcome = 'unmatched'] = await callWebhook.handle([webhook]);
+      if (outcome === 'unmatched') await store.bury([webhook], 'foreign', FOREIGN);
       if (outcome !== 'early') {
         this.#done(webhook, outcome);
-        return store.forget(id);
+        return await store.forget(id);
       }
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));
     }
     if (!last) throw failure ?? new Error('the call of a webhook is not known yet');
     await store.bury(
-      webhook,
+      [webhook],
       failure === undefined ? 'unmatched' : 'failed',
       failure?.message ?? 'no call of ours came',
     );
@@ -87,6 +90,8 @@ export class WebhookWorker {
       fields?.[1] === undefined ? [] : { id, webhook: parseStored(fields[1]) },
     );
     const outcomes = await callWebhook.handle(read.map(({ webhook }) => webhook));
+    const foreign = read.filter((_, i) => outcomes[i] === 'unmatched').map(({ webhook }) => webhook);
+    await store.bury(foreign, 'foreign', FOREIGN);
     const early = read.filter((_, i) => outcomes[i] === 'early');
     await Promise.all(early.map(({ id, webhook }) => store.keep(id, webhook)));
     const atMs = Date.now() + FIRST_RETRY_MS;

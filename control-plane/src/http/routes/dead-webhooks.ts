@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import { type DeadWebhook, ENTRY_ID, type WebhookStore } from '../../retell/webhook-store.js';
+import { type DeadWebhook, ENTRY_ID, WEBHOOK_LISTS, type WebhookStore } from '../../retell/webhook-store.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
 
@@ -16,8 +16,9 @@ const DeadWebhookSchema = Type.Object(
     id: Type.String(),
     event: Type.String({ description: "Retell's name of the event" }),
     retell_call_id: Type.Union([Type.String(), Type.Null()]),
-    reason: Type.Enum(['unmatched', 'failed'], {
-      description: 'unmatched: no call of ours came for it; failed: it could not be written',
+    reason: Type.Enum(['unmatched', 'failed', 'foreign'], {
+      description:
+        'unmatched: no call of ours came for it; failed: it could not be written; foreign: it is about no call that passed here',
     }),
     detail: Type.String(),
     received_at: Type.String({ format: 'date-time' }),
@@ -40,6 +41,10 @@ export const deadWebhookRoutes: FastifyPluginAsyncTypebox<DeadWebhookRoutesOptio
         summary: "Retell's webhooks that were given up, newest first",
         querystring: Type.Object(
           {
+            list: Type.Enum([...WEBHOOK_LISTS], {
+              default: 'given_up',
+              description: 'given_up; or foreign: those about calls that did not pass here',
+            }),
             limit: Type.Integer({ minimum: 1, maximum: 1000, default: 100 }),
             cursor: Type.Optional(
               Type.String({ maxLength: 40, description: 'next_cursor of the page before' }),
@@ -57,11 +62,11 @@ export const deadWebhookRoutes: FastifyPluginAsyncTypebox<DeadWebhookRoutesOptio
       },
     },
     async (request) => {
-      const { limit, cursor } = request.query;
+      const { list, limit, cursor } = request.query;
       if (cursor !== undefined && !ENTRY_ID.test(cursor)) {
         throw new Problem('validation_failed', 'querystring.cursor is not one that this list handed out');
       }
-      const dead = await webhooks.dead(limit, cursor);
+      const dead = await webhooks.dead(list, limit, cursor);
       return { items: dead.map(view), next_cursor: dead.length < limit ? null : (dead.at(-1)?.id ?? null) };
     },
   );
