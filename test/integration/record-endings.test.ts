@@ -5,7 +5,7 @@ import { noDialogLeft } from '../harness/scene.js';
 import { ENDINGS, playEndings, startEndingsScene } from '../harness/scripted-endings.js';
 import type { Stack } from '../harness/stack.js';
 
-const TIMES = 6;
+const TIMES = 4;
 
 /** Every call detail record, as a program that exports them reads it. */
 async function allRecords({ api }: Stack) {

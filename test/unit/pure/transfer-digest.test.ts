@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { answerChallenge } from '../../control-plane/src/calls/transfer/digest.js';
-import { challengeHeader, checkCredentials } from '../harness/sip-digest.js';
-import { SipMessage } from '../harness/sip-message.js';
+import { answerChallenge } from '../../../control-plane/src/calls/transfer/digest.js';
+import { challengeHeader, checkCredentials } from '../../harness/sip-digest.js';
+import { SipMessage } from '../../harness/sip-message.js';
 
 const CREDENTIALS = { username: 'Mufasa', password: 'Circle of Life' };
 const REQUEST = { method: 'REFER', uri: 'sip:carrier@198.51.100.10:5060' };

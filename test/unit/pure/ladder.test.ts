@@ -1,5 +1,5 @@
 import t from 'tap';
-import { drawLadder } from '../../control-plane/src/cli/ladder.js';
+import { drawLadder } from '../../../control-plane/src/cli/ladder.js';
 
 t.test('a ladder is in order of time, each arrow on its side and in its direction', (t) => {
   const lines = drawLadder([

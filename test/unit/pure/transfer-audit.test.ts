@@ -1,13 +1,13 @@
 import Fastify from 'fastify';
 import { pino } from 'pino';
 import t from 'tap';
-import type { CallStore } from '../../control-plane/src/calls/store.js';
-import { TransferError } from '../../control-plane/src/calls/transfer/errors.js';
-import type { Transfer } from '../../control-plane/src/calls/transfer/transfer.js';
-import type { Transfers } from '../../control-plane/src/calls/transfer/transfers.js';
-import { authPlugin } from '../../control-plane/src/http/plugins/auth.js';
-import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
-import { transferRoutes } from '../../control-plane/src/http/routes/transfers.js';
+import type { CallStore } from '../../../control-plane/src/calls/store.js';
+import { TransferError } from '../../../control-plane/src/calls/transfer/errors.js';
+import type { Transfer } from '../../../control-plane/src/calls/transfer/transfer.js';
+import type { Transfers } from '../../../control-plane/src/calls/transfer/transfers.js';
+import { authPlugin } from '../../../control-plane/src/http/plugins/auth.js';
+import { errorsPlugin } from '../../../control-plane/src/http/plugins/errors.js';
+import { transferRoutes } from '../../../control-plane/src/http/routes/transfers.js';
 
 const TRANSFER: Transfer = {
   id: 'x1',

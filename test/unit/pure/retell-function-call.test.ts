@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readFunctionCall } from '../../control-plane/src/retell/function-call.js';
+import { readFunctionCall } from '../../../control-plane/src/retell/function-call.js';
 
 const call = { call_id: 'call_a1', call_status: 'ongoing', agent_id: 'agent_x', transcript: 'long' };
 

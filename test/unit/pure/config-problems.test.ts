@@ -11,7 +11,7 @@ import {
   token,
   tokenReference,
   WEBHOOK_SECRET,
-} from '../harness/configurations.js';
+} from '../../harness/configurations.js';
 
 /** Sections that have one problem, and its line. */
 const single: [name: string, sections: Record<string, unknown>, line: string][] = [
@@ -23,7 +23,7 @@ const single: [name: string, sections: Record<string, unknown>, line: string][] 
   [
     'an unknown key that is close to none',
     { log: { colour: 'green' } },
-    'log.colour: is not a known key; leave it out (known here: level)',
+    'log.colour: is not a known key; leave it out (known here: level, numbers)',
   ],
   [
     'a colon without a space',

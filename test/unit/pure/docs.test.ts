@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
-import { ROOT } from '../../control-plane/src/cli/paths.js';
-import { PROBLEMS } from '../../control-plane/src/http/problems.js';
-import { Metrics } from '../../control-plane/src/metrics/metrics.js';
+import { ROOT } from '../../../control-plane/src/cli/paths.js';
+import { PROBLEMS } from '../../../control-plane/src/http/problems.js';
+import { Metrics } from '../../../control-plane/src/metrics/metrics.js';
 
 function read(path: string): string {
   return readFileSync(join(ROOT, path), 'utf8');

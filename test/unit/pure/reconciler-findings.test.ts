@@ -1,9 +1,9 @@
 import t from 'tap';
-import type { Call } from '../../control-plane/src/calls/call.js';
-import { callOfRecord } from '../../control-plane/src/calls/call-of-record.js';
-import { Findings, judgeDialog, judgeRecord } from '../../control-plane/src/calls/reconciler/findings.js';
-import type { RecordFields } from '../../control-plane/src/calls/record.js';
-import type { DialogDetails } from '../../control-plane/src/kamailio/dialog-table.js';
+import type { Call } from '../../../control-plane/src/calls/call.js';
+import { callOfRecord } from '../../../control-plane/src/calls/call-of-record.js';
+import { Findings, judgeDialog, judgeRecord } from '../../../control-plane/src/calls/reconciler/findings.js';
+import type { RecordFields } from '../../../control-plane/src/calls/record.js';
+import type { DialogDetails } from '../../../control-plane/src/kamailio/dialog-table.js';
 
 const NOW = 1_800_000_000_000;
 const MINUTE = 60_000;

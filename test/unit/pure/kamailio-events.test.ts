@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { AnsweredEvent } from '../../control-plane/src/kamailio/events.js';
-import { EventFormatError, parseEvents } from '../../control-plane/src/kamailio/parse-events.js';
+import type { AnsweredEvent } from '../../../control-plane/src/kamailio/events.js';
+import { EventFormatError, parseEvents } from '../../../control-plane/src/kamailio/parse-events.js';
 
 const b64 = (text: string) => Buffer.from(text).toString('base64');
 

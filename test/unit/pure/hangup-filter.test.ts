@@ -3,7 +3,7 @@ import {
   type FilteredCall,
   fits,
   type HangupFilter,
-} from '../../control-plane/src/calls/hangup-jobs/filter.js';
+} from '../../../control-plane/src/calls/hangup-jobs/filter.js';
 
 const NOW = 1_000_000_000;
 

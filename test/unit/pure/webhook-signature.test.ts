@@ -1,8 +1,8 @@
 import Fastify from 'fastify';
 import { sign } from 'retell-sdk';
 import t, { type Test } from 'tap';
-import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
-import { webhookSignaturePlugin } from '../../control-plane/src/http/plugins/webhook-signature.js';
+import { errorsPlugin } from '../../../control-plane/src/http/plugins/errors.js';
+import { webhookSignaturePlugin } from '../../../control-plane/src/http/plugins/webhook-signature.js';
 
 const KEY = 'key_test_secret_0123';
 const BODY = '{"event":"call_started",  "call":{"call_id":"call_test"}}';

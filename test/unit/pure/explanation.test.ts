@@ -1,8 +1,8 @@
 import t from 'tap';
-import { callOfRecord } from '../../control-plane/src/calls/call-of-record.js';
-import { explain } from '../../control-plane/src/calls/explanation.js';
-import { type RecordFields, timeline } from '../../control-plane/src/calls/record.js';
-import { transferFields } from '../../control-plane/src/calls/transfer/transfer.js';
+import { callOfRecord } from '../../../control-plane/src/calls/call-of-record.js';
+import { explain } from '../../../control-plane/src/calls/explanation.js';
+import { type RecordFields, timeline } from '../../../control-plane/src/calls/record.js';
+import { transferFields } from '../../../control-plane/src/calls/transfer/transfer.js';
 
 const START = 1_790_000_000_000;
 const at = (seconds: number) => String(START + seconds * 1000);

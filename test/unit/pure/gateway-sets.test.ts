@@ -1,6 +1,6 @@
 import t from 'tap';
-import { gatewaySets } from '../../control-plane/src/kamailio/gateway-sets.js';
-import { load } from '../harness/configurations.js';
+import { gatewaySets } from '../../../control-plane/src/kamailio/gateway-sets.js';
+import { load } from '../../harness/configurations.js';
 
 /** A carrier with these prefixes and gateways. */
 function carrier(name: string, prefixes: string[], ...gateways: { host: string; [key: string]: unknown }[]) {

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { sign, verify } from 'retell-sdk';
 import t from 'tap';
-import { isSignedWith, isStale, parseSignature } from '../../control-plane/src/retell/signature.js';
+import { isSignedWith, isStale, parseSignature } from '../../../control-plane/src/retell/signature.js';
 
 const KEY = 'key_test_secret_0123';
 const NOW = 1_780_012_672_105;

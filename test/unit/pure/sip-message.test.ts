@@ -1,7 +1,14 @@
 import t from 'tap';
-import { StreamFramer } from '../harness/sip-framer.js';
-import { parseMessage, SipMessage } from '../harness/sip-message.js';
-import { parseNameAddr, parseUri, parseVia, SipParseError, splitList, tagOf } from '../harness/sip-values.js';
+import { StreamFramer } from '../../harness/sip-framer.js';
+import { parseMessage, SipMessage } from '../../harness/sip-message.js';
+import {
+  parseNameAddr,
+  parseUri,
+  parseVia,
+  SipParseError,
+  splitList,
+  tagOf,
+} from '../../harness/sip-values.js';
 
 const crlf = (...lines: string[]) => Buffer.from(lines.join('\r\n'));
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { readReason } from '../../control-plane/src/kamailio/reason-header.js';
+import { readReason } from '../../../control-plane/src/kamailio/reason-header.js';
 
 t.test('the Q.850 cause and text of a Reason header, however it is written', (t) => {
   const cases: [header: string, cause: number | undefined, text: string | undefined][] = [

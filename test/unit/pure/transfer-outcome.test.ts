@@ -1,8 +1,12 @@
 import t from 'tap';
-import { callOfRecord } from '../../control-plane/src/calls/call-of-record.js';
-import { endOnWire, openChallenge, referEventsOf } from '../../control-plane/src/calls/transfer/outcome.js';
-import { failureNotice, spokenReason } from '../../control-plane/src/calls/transfer/sentences.js';
-import { transferFields, transferStateOf } from '../../control-plane/src/calls/transfer/transfer.js';
+import { callOfRecord } from '../../../control-plane/src/calls/call-of-record.js';
+import {
+  endOnWire,
+  openChallenge,
+  referEventsOf,
+} from '../../../control-plane/src/calls/transfer/outcome.js';
+import { failureNotice, spokenReason } from '../../../control-plane/src/calls/transfer/sentences.js';
+import { transferFields, transferStateOf } from '../../../control-plane/src/calls/transfer/transfer.js';
 
 /** `202` is a response, `n180` a NOTIFY, `n-` one without a status, `n-t` that closes, `x403` a refusal of ours. */
 function timelineOf(script: string) {

@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import t from 'tap';
-import { createLogger } from '../../control-plane/src/log.js';
+import { createLogger } from '../../../control-plane/src/log.js';
 
 t.test('tokens, passwords and authorization headers never reach the log', (t) => {
   let written = '';

@@ -2,10 +2,10 @@ import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { ROOT } from '../../control-plane/src/cli/paths.js';
-import { loadConfig, parseConfig } from '../../control-plane/src/config/load.js';
-import { configNode, type SchemaNode } from '../../control-plane/src/config/schema.js';
-import { load, problemsOf, WEBHOOK_SECRET } from '../harness/configurations.js';
+import { ROOT } from '../../../control-plane/src/cli/paths.js';
+import { loadConfig, parseConfig } from '../../../control-plane/src/config/load.js';
+import { configNode, type SchemaNode } from '../../../control-plane/src/config/schema.js';
+import { load, problemsOf, WEBHOOK_SECRET } from '../../harness/configurations.js';
 
 const PRESETS = join(ROOT, 'presets');
 

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { attemptsOf } from '../../control-plane/src/calls/attempts.js';
-import type { Call } from '../../control-plane/src/calls/call.js';
-import { delaysOf, type Times } from '../../control-plane/src/calls/delays.js';
+import { attemptsOf } from '../../../control-plane/src/calls/attempts.js';
+import type { Call } from '../../../control-plane/src/calls/call.js';
+import { delaysOf, type Times } from '../../../control-plane/src/calls/delays.js';
 
 const NOTHING: Times = {
   invited_at: undefined,

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { fieldsOfDialog } from '../../control-plane/src/calls/reconciler/adoption.js';
-import { DialogTable } from '../../control-plane/src/kamailio/dialog-table.js';
-import type { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
+import { fieldsOfDialog } from '../../../control-plane/src/calls/reconciler/adoption.js';
+import { DialogTable } from '../../../control-plane/src/kamailio/dialog-table.js';
+import type { RpcClient } from '../../../control-plane/src/kamailio/rpc-client.js';
 
 /** A table that answers with these results; the replies are those of Kamailio 5.6.3, and 6.0.1 writes the same. */
 function tableOf(results: Record<string, unknown>): DialogTable {
@@ -146,6 +146,7 @@ t.test('the record of an answered dialog is what its events would have written',
     sip_call_id: '838db90e063',
     from_tag: '838db90e061',
     created_at: '1795490217000',
+    invited_at: '1795490217000',
     answered_at: '1795490219000',
     sip_status: '200',
     max_duration_s: '7200',

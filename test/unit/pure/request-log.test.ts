@@ -1,7 +1,7 @@
 import Fastify from 'fastify';
 import t from 'tap';
-import { RequestLog } from '../../control-plane/src/http/request-log.js';
-import { createLogger } from '../../control-plane/src/log.js';
+import { RequestLog } from '../../../control-plane/src/http/request-log.js';
+import { createLogger } from '../../../control-plane/src/log.js';
 
 t.test('a route that logs refusals only says nothing of the rest, and one line of each', async (t) => {
   const lines: Record<string, unknown>[] = [];

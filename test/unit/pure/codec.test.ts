@@ -1,5 +1,5 @@
 import t from 'tap';
-import { codecOf } from '../../control-plane/src/kamailio/codec.js';
+import { codecOf } from '../../../control-plane/src/kamailio/codec.js';
 
 t.test('a static payload type needs no rtpmap', (t) => {
   for (const [format, codec] of [

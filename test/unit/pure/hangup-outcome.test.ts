@@ -1,6 +1,6 @@
 import t from 'tap';
-import { callOfRecord } from '../../control-plane/src/calls/call-of-record.js';
-import { lateResultOf, resultOf } from '../../control-plane/src/calls/hangup/outcome.js';
+import { callOfRecord } from '../../../control-plane/src/calls/call-of-record.js';
+import { lateResultOf, resultOf } from '../../../control-plane/src/calls/hangup/outcome.js';
 
 /** An inbound call whose caller gave up just when a hangup had sent CANCEL to Retell. */
 const GIVEN_UP = {

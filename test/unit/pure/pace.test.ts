@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Pace } from '../../control-plane/src/calls/hangup-jobs/pace.js';
+import { Pace } from '../../../control-plane/src/calls/hangup-jobs/pace.js';
 
 const { signal } = new AbortController();
 
