@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { answerClientError } from './client-errors.js';
 import { type ApiToken, authPlugin } from './plugins/auth.js';
 import { errorsPlugin, problemOf } from './plugins/errors.js';
 import { idleConnectionsPlugin } from './plugins/idle-connections.js';
@@ -57,6 +58,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     bodyLimit: BODY_LIMIT,
     connectionTimeout: 60_000,
     requestTimeout: 30_000,
+    // Node looks for requests that are too slow only every 30 s by itself.
+    http: { connectionsCheckingInterval: 5000, headersTimeout: 15_000 },
+    clientErrorHandler: answerClientError,
     routerOptions: { maxParamLength: 300 },
     ...(options.trustedProxies.length > 0 && { trustProxy: [...options.trustedProxies] }),
     requestIdHeader: 'x-request-id',

@@ -30,8 +30,10 @@ export const PROBLEMS = {
   hangup_job_finished: { status: 409, title: 'The hangup job is over' },
   hangup_jobs_full: { status: 409, title: 'As many hangup jobs run as may' },
   retell_not_configured: { status: 409, title: 'There is no key for Retell' },
+  request_timeout: { status: 408, title: 'The request came too slowly' },
   payload_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has to be JSON' },
+  headers_too_large: { status: 431, title: 'The headers are too large' },
   config_invalid: { status: 422, title: 'The configuration file cannot be used' },
   idempotency_key_reused: { status: 422, title: 'The key stands for another request' },
   transfer_unsupported: { status: 422, title: 'The carrier of the call takes no transfer' },
@@ -66,22 +68,25 @@ export class Problem extends Error {
   }
 }
 
+/** The problem as JSON. @param instance id of the request */
+export function problemBody({ code, message, extensions }: Problem, instance: string) {
+  const { status, title } = PROBLEMS[code];
+  return {
+    type: `urn:retell-sip-proxy:problem:${code}`,
+    title,
+    status,
+    detail: message,
+    code,
+    instance,
+    ...extensions,
+  };
+}
+
 /** Sends the problem as application/problem+json. */
 export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<FastifyReply> {
-  const { status, title } = PROBLEMS[problem.code];
+  const { status } = PROBLEMS[problem.code];
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   const retryAfterS = RETRY_AFTER_S[status];
   if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .send({
-      type: `urn:retell-sip-proxy:problem:${problem.code}`,
-      title,
-      status,
-      detail: problem.message,
-      code: problem.code,
-      instance: reply.request.id,
-      ...problem.extensions,
-    });
+  return reply.code(status).type('application/problem+json').send(problemBody(problem, reply.request.id));
 }
