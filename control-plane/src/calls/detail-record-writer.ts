@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis, Result } from 'ioredis';
+import { Repeating } from '../repeating.js';
 import type { DetailRecords } from './detail-records.js';
 import { DETAIL_RECORDS_DUE } from './merge-script.js';
 
@@ -42,8 +42,7 @@ declare module 'ioredis' {
  */
 export class DetailRecordWriter {
   readonly #o: Required<DetailRecordWriterOptions>;
-  readonly #abort = new AbortController();
-  #running: Promise<void> = Promise.resolve();
+  readonly #repeating = new Repeating(() => this.#step());
 
   constructor(options: DetailRecordWriterOptions) {
     this.#o = { pollMs: 200, ...options };
@@ -51,28 +50,25 @@ export class DetailRecordWriter {
   }
 
   start(): void {
-    this.#running = this.#run();
+    this.#repeating.start();
   }
 
-  async stop(): Promise<void> {
-    this.#abort.abort();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#repeating.stop();
   }
 
-  async #run(): Promise<void> {
-    while (!this.#abort.signal.aborted) {
-      try {
-        const written = await this.#step();
-        if (written < STEP) await this.#pause(this.#o.pollMs);
-      } catch (err) {
-        this.#o.warn({ err }, 'call detail records not written, trying again');
-        await this.#pause(RETRY_MS);
-      }
+  /** @returns the pause before the next step, in ms */
+  async #step(): Promise<number> {
+    try {
+      return (await this.#writeDue()) < STEP ? this.#o.pollMs : 0;
+    } catch (err) {
+      this.#o.warn({ err }, 'call detail records not written, trying again');
+      return RETRY_MS;
     }
   }
 
   /** @returns how many pieces were done */
-  async #step(): Promise<number> {
+  async #writeDue(): Promise<number> {
     const { redis, detailRecords, written } = this.#o;
     const pieces = await redis.claimDetailRecords(DETAIL_RECORDS_DUE, LEASE_MS, STEP);
     if (pieces.length === 0) return 0;
@@ -81,9 +77,5 @@ export class DetailRecordWriter {
     for (const version of await detailRecords.write([...ids])) if (version > 0) written(version);
     await redis.zrem(DETAIL_RECORDS_DUE, ...pieces);
     return pieces.length;
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#abort.signal }).catch(() => {});
   }
 }

@@ -2,8 +2,8 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { Repeating } from '../repeating.js';
 import { DETAIL_RECORDS } from './detail-records.js';
 
 export interface RecordsFileOptions {
@@ -38,38 +38,36 @@ interface Entry {
  */
 export class RecordsFile {
   readonly #o: Required<RecordsFileOptions>;
-  readonly #abort = new AbortController();
-  #running: Promise<void> = Promise.resolve();
+  readonly #repeating = new Repeating(() => this.#step());
+  /** The entry that was written last; undefined where it has to be looked up. */
+  #place: string | undefined;
 
   constructor(options: RecordsFileOptions) {
     this.#o = { pollMs: 1000, ...options };
   }
 
   start(): void {
-    this.#running = this.#run();
+    this.#repeating.start();
   }
 
-  async stop(): Promise<void> {
-    this.#abort.abort();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#repeating.stop();
   }
 
-  async #run(): Promise<void> {
+  /** @returns the pause before the next step, in ms */
+  async #step(): Promise<number> {
     const { pollMs, warn, directory } = this.#o;
-    let place: string | undefined;
-    while (!this.#abort.signal.aborted) {
-      try {
-        place ??= await this.#findPlace();
-        const entries = await this.#read(place);
-        await this.#write(entries);
-        place = entries.at(-1)?.id ?? place;
-        if (entries.length < STEP) await this.#pause(pollMs);
-      } catch (err) {
-        warn({ err, directory }, 'call detail records not written to their files, trying again');
-        // What was written of them is looked up.
-        place = undefined;
-        await this.#pause(RETRY_MS);
-      }
+    try {
+      this.#place ??= await this.#findPlace();
+      const entries = await this.#read(this.#place);
+      await this.#write(entries);
+      this.#place = entries.at(-1)?.id ?? this.#place;
+      return entries.length < STEP ? pollMs : 0;
+    } catch (err) {
+      warn({ err, directory }, 'call detail records not written to their files, trying again');
+      // A part of them may be written.
+      this.#place = undefined;
+      return RETRY_MS;
     }
   }
 
@@ -143,10 +141,6 @@ export class RecordsFile {
 
   #path(day: string): string {
     return join(this.#o.directory, `records-${day}.jsonl`);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#abort.signal }).catch(() => {});
   }
 }
 
