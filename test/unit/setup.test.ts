@@ -28,6 +28,7 @@ const allPackages = [
   'kamailio-tls-modules',
   'sip-tester',
   'redis-server',
+  'prometheus',
   'openssl',
   'ca-certificates',
 ];
@@ -203,6 +204,7 @@ t.test('a fresh machine gets the Debian packages, the npm packages and the build
     'policy-rc.d: 101',
     'systemctl disable kamailio',
     'systemctl disable redis-server',
+    'systemctl disable prometheus',
     npmCi,
     'tsc',
   ]);
@@ -291,6 +293,7 @@ t.test('a user with sudo installs through it', async (t) => {
       'sudo sh -c',
       'sudo env DEBIAN_FRONTEND=noninteractive',
       'sudo env DEBIAN_FRONTEND=noninteractive',
+      'sudo systemctl disable',
       'sudo systemctl disable',
       'sudo systemctl disable',
       'sudo rm -f',
