@@ -7,6 +7,7 @@ import { describeMachine } from './machine.js';
 import { measurePostDialDelay, type PostDialDelayOptions } from './post-dial-delay.js';
 import { reportPostDialDelay } from './post-dial-delay-report.js';
 import { measureRecords, type RecordsOptions, reportRecords } from './records.js';
+import { measureScrape, reportScrape, type ScrapeOptions } from './scrape.js';
 import { reportWebhooks } from './webhook-report.js';
 import { measureWebhooks, type WebhookOptions } from './webhooks.js';
 
@@ -84,6 +85,16 @@ program
   .action(async (options: RecordsOptions) => {
     const machine = await describeMachine();
     process.stdout.write(reportRecords({ machine, ...(await measureRecords(options)) }));
+  });
+program
+  .command('scrape')
+  .description('how long Prometheus waits for the metrics while many calls are up')
+  .option('--calls <n>', 'calls up', count, 10_000)
+  .option('--scrapes <n>', 'scrapes', count, 50)
+  .option('--carriers <n>', 'carriers', count, 3)
+  .action(async (options: ScrapeOptions) => {
+    const machine = await describeMachine();
+    process.stdout.write(reportScrape({ machine, ...(await measureScrape(options)) }));
   });
 
 await program.parseAsync();

@@ -22,6 +22,7 @@ import { TransferTracker } from './calls/transfer/tracker.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
 import { createOrigination } from './composition/origination.js';
 import { createOwnerWebhooks } from './composition/owner-webhooks.js';
+import { createReadings } from './composition/readings.js';
 import { createReconciler } from './composition/reconciler.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
@@ -32,7 +33,6 @@ import { buildApp } from './http/app.js';
 import { EventBacklog } from './kamailio/event-backlog.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
-import { statisticsOf } from './kamailio/node-statistics.js';
 import { RoutingTables } from './kamailio/routing-tables.js';
 import { RpcClient } from './kamailio/rpc-client.js';
 import { Metrics } from './metrics/metrics.js';
@@ -105,13 +105,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const tables = new Map<string, RoutingTables>();
     const version = await packageVersion();
     const consumer = `${hostname()}-${process.pid}`;
-    const metrics = new Metrics({ version, nodeStatistics: () => statisticsOf(nodes) });
+    const metrics = new Metrics({ version, carriers: () => active.current.carriers });
     for (const node of config.kamailio.nodes) {
       const rpc = new RpcClient({
         node: node.name,
         url: node.rpc_url,
         token: node.rpc_token ?? options.rpcToken,
-        observe: (method, outcome, seconds) => metrics.rpcDone(node.name, method, outcome, seconds),
+        observe: (method, outcome, seconds) => metrics.kamailio.rpcDone(node.name, method, outcome, seconds),
       });
       stack.push(() => rpc.close());
       nodes.set(node.name, new KamailioNode(rpc));
@@ -287,7 +287,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reaper,
       replica: consumer,
       observer: metrics.reconciliation,
-      calls: metrics,
+      zombies: metrics,
       warn,
     });
     const reload = new Reload({
@@ -300,7 +300,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       observer: {
         reloadDone: (outcome) => metrics.reloadDone(outcome),
         nodeApplied: (node) => {
-          metrics.nodeApplied(node.name, node.applied);
+          metrics.kamailio.applied(node.name, node.applied);
           if (!node.applied) warn({ ...node }, 'the node does not hold the configuration, trying again');
         },
       },
@@ -349,10 +349,15 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const recordWriter = new DetailRecordWriter({
       redis,
       detailRecords,
-      written: (version) => metrics.records.written(version),
+      written: (version, record) => {
+        metrics.records.written(version);
+        if (version === 1) metrics.calls.ended(record);
+      },
       warn,
     });
+    const readings = createReadings({ config: active, redis, nodes, tables, metrics });
     for (const part of [
+      ...readings,
       due,
       recordWriter,
       reader,

@@ -61,7 +61,6 @@ export async function reconciling(
     graceMs: () => graceMs,
     ringTimeoutMs: 120_000,
     adopted: async () => {},
-    callEnded: () => {},
   });
   const reconciler = new Reconciler({
     redis,

@@ -4,7 +4,6 @@ import type { CallObserver } from '../../control-plane/src/calls/event-handler.j
 export const SILENT: CallObserver = {
   eventHandled: () => {},
   callStarted: () => {},
-  callEnded: () => {},
   byeUnmatched: () => {},
   callLimited: () => {},
   callFellBack: () => {},

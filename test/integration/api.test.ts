@@ -72,7 +72,7 @@ t.test('the figures of a node are in the first scrape, and gone when it does not
   const first = (await api.get('/metrics')).body;
   t.match(first, 'retell_proxy_kamailio_up{node="node1"} 1');
   t.match(first, 'retell_proxy_kamailio_active_dialogs{node="node1"} 0');
-  t.match(first, 'retell_proxy_kamailio_drops{node="node1",reason="unknown_source"} 0');
+  t.match(first, 'retell_proxy_kamailio_dropped_requests_total{node="node1",reason="unknown_source"} 0');
   await parts.kamailio.kill();
   const down = await eventually('the node is seen as down', async () => {
     const { body } = await api.get('/metrics');
@@ -181,7 +181,7 @@ t.test('/metrics counts calls and hangups, and holds no number and no Call-ID', 
   await scene.stack.api.post(`/v1/calls/${record.id}/hangup`);
   const text = await eventually('the end of the call in the metrics', async () => {
     const { body } = await scene.stack.api.get('/metrics', 'none');
-    return /calls_ended_total\{ended_by="api"\} 1/.test(body) && body;
+    return /calls_ended_total\{direction="inbound",carrier="acme",ended_by="api"\} 1/.test(body) && body;
   });
   t.match(text, 'retell_proxy_calls_total{direction="inbound",carrier="acme"} 1');
   t.match(text, 'retell_proxy_hangups_total{outcome="ended"} 1');

@@ -72,7 +72,6 @@ async function nodesOf(t: Test) {
     graceMs: () => 10_000,
     ringTimeoutMs: 2 * MINUTE,
     adopted: async () => {},
-    callEnded: () => {},
   });
   return {
     fake,

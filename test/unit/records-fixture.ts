@@ -51,7 +51,10 @@ export async function recordsScene(t: TestLike) {
   const writeDue = async () => {
     const pieces = await redis.zrange(DETAIL_RECORDS_DUE, '0', '-1');
     await redis.del(DETAIL_RECORDS_DUE);
-    return detailRecords.write(pieces.map((piece) => piece.split('/')[0] as string));
+    const versions: number[] = [];
+    const ids = pieces.map((piece) => piece.split('/')[0] as string);
+    await detailRecords.write(ids, (version) => versions.push(version));
+    return versions;
   };
   return { redis, store, detailRecords, url, send, get, merge, writeDue };
 }

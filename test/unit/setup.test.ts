@@ -31,6 +31,8 @@ const allPackages = [
   'openssl',
   'ca-certificates',
 ];
+/** What the tests need besides. */
+const testPackages = ['prometheus'];
 const update = 'apt-get -q -o DPkg::Lock::Timeout=300 update';
 const install = (packages: string[]) =>
   `apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends ${packages.join(' ')}`;
@@ -144,8 +146,8 @@ class Machine {
     writeFileSync(this.path(name), '');
   }
 
-  start(options: { detached?: boolean } = {}) {
-    return spawn(this.path('bin/sh'), [this.path('checkout/scripts/setup.sh')], {
+  start({ args = [], ...options }: { detached?: boolean; args?: string[] } = {}) {
+    return spawn(this.path('bin/sh'), [this.path('checkout/scripts/setup.sh'), ...args], {
       cwd: this.folder,
       env: this.env,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -153,8 +155,8 @@ class Machine {
     });
   }
 
-  async run(): Promise<Run> {
-    const child = this.start();
+  async run(...args: string[]): Promise<Run> {
+    const child = this.start({ args });
     const run = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       run.stdout += chunk;
@@ -189,6 +191,14 @@ async function until(condition: () => boolean): Promise<void> {
     await delay(5);
   }
 }
+
+t.test('what only the tests need is installed for them alone', async (t) => {
+  const machine = new Machine(t, { packages: [] });
+  t.match(await machine.run('tests'), { status: 0 });
+  const calls = machine.calls();
+  for (const call of [install([...allPackages, ...testPackages]), 'systemctl disable prometheus'])
+    t.ok(calls.includes(call), call);
+});
 
 t.test('a fresh machine gets the Debian packages, the npm packages and the build', async (t) => {
   const machine = new Machine(t, { packages: [] });

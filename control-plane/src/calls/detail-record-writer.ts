@@ -1,14 +1,14 @@
 import type { Redis, Result } from 'ioredis';
 import { Repeating } from '../repeating.js';
-import type { DetailRecords } from './detail-records.js';
+import type { DetailRecordObserver, DetailRecords } from './detail-records.js';
 import { DETAIL_RECORDS_DUE } from './merge-script.js';
 
 export interface DetailRecordWriterOptions {
   /** A connection for commands that fail where Redis is away. */
   redis: Redis;
   detailRecords: DetailRecords;
-  /** Told of each that was written: 1 for the first of a call, more for an amendment. */
-  written: (version: number) => void;
+  /** Told of each that was written: of all replicas one is told of a version. */
+  written: DetailRecordObserver;
   /** Told of trouble: nothing is lost, it is tried again. */
   warn: (detail: Record<string, unknown>, message: string) => void;
   /** Pause between two looks where nothing is due, in ms. Default 200. */
@@ -74,7 +74,7 @@ export class DetailRecordWriter {
     if (pieces.length === 0) return 0;
     // A piece is the call's id and a number that tells it from others of the call.
     const ids = new Set(pieces.map((piece) => piece.slice(0, piece.lastIndexOf('/'))));
-    for (const version of await detailRecords.write([...ids])) if (version > 0) written(version);
+    await detailRecords.write([...ids], written);
     await redis.zrem(DETAIL_RECORDS_DUE, ...pieces);
     return pieces.length;
   }

@@ -46,6 +46,9 @@ declare module 'ioredis' {
   }
 }
 
+/** Told of a detail record that was written: version 1 is the first of a call, more is an amendment. */
+export type DetailRecordObserver = (version: number, record: DetailRecord) => void;
+
 export interface DetailRecordFilter {
   /** Ended at this time or later, in ms since 1970. */
   fromMs?: number | undefined;
@@ -77,13 +80,17 @@ export class DetailRecords {
   /**
    * Writes the detail records of calls that have ended, as far as anything has come since they were written last.
    *
-   * @returns the version of each that was written: 1 for the first, more for amendments, 0 for none
+   * @param written told of each that was written, by its version: 1 for the first of a call, more for amendments
+   * @throws where one could not be written, once it has told of the others
    */
-  async write(ids: readonly string[]): Promise<number[]> {
+  async write(ids: readonly string[], written: DetailRecordObserver): Promise<void> {
     const pipeline = this.#redis.pipeline();
+    const records: DetailRecord[] = [];
     for (const call of await this.#store.getAll(ids)) {
       if (call === undefined || stateOf(call) !== 'ended') continue;
-      const text = JSON.stringify(detailRecordOf(call));
+      const record = detailRecordOf(call);
+      records.push(record);
+      const text = JSON.stringify(record);
       const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
       pipeline.writeDetailRecord(
         recordKey(call.id),
@@ -96,10 +103,12 @@ export class DetailRecords {
         call.carrier ?? '',
       );
     }
-    return ((await pipeline.exec()) ?? []).map(([error, version]) => {
-      if (error) throw error;
-      return version as number;
-    });
+    let failure: Error | undefined;
+    for (const [i, [error, version]] of ((await pipeline.exec()) ?? []).entries()) {
+      if (error) failure ??= error;
+      else if ((version as number) > 0) written(version as number, records[i] as DetailRecord);
+    }
+    if (failure !== undefined) throw failure;
   }
 
   /**

@@ -10,7 +10,6 @@ export interface CallObserver {
   /** An event was handled, `lagS` seconds after it happened. */
   eventHandled(type: SipEvent['type'], lagS: number): void;
   callStarted(direction: Direction, carrier: string | undefined): void;
-  callEnded(by: string): void;
   /** A limit kept a call from somewhere. */
   callLimited(limit: string, carrier: string | undefined): void;
   callFellBack(): void;
@@ -76,10 +75,9 @@ export class EventHandler {
   }
 
   #observe(merges: readonly RecordChange[], fresh: readonly (string[] | undefined)[]): void {
-    for (const [i, { event, fields }] of merges.entries()) {
+    for (const [i, { event }] of merges.entries()) {
       if (event.type === 'invite' && fresh[i]?.includes('sip_call_id'))
         this.#observer.callStarted(event.direction, event.carrier);
-      if (fresh[i]?.includes('ended_at')) this.#observer.callEnded(fields.ended_by ?? 'failure');
       for (const field of fresh[i] ?? []) {
         const stage = stageOfField(field);
         if (stage !== undefined) this.#observer.transferReached(stage);

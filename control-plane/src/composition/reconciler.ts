@@ -30,13 +30,13 @@ export interface ReconcilerParts {
   /** This replica's name. */
   replica: string;
   observer: ReconcilerObserver;
-  calls: ZombieObserver & { callEnded(by: string): void };
+  zombies: ZombieObserver;
   warn: (detail: Record<string, unknown>, message: string) => void;
 }
 
 /** Puts the reconciler together. What the configuration says is looked at for each run, except for what needs a restart. */
 export function createReconciler(parts: ReconcilerParts): Reconciler {
-  const { config, redis, nodes, store, records, due, reaper, calls } = parts;
+  const { config, redis, nodes, store, records, due, reaper } = parts;
   const graceMs = () => Math.max(config.current.calls.reaper.grace_s * 1000, LEAST_GRACE_MS);
   return new Reconciler({
     redis,
@@ -49,12 +49,11 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
         store,
         mode: () => config.current.calls.reaper.end_dialogs,
         timeoutMs: config.current.calls.hangup_timeout_ms,
-        observer: calls,
+        observer: parts.zombies,
       }),
       graceMs,
       ringTimeoutMs: config.current.calls.ring_timeout_s * 1000,
       adopted: (record) => due.apply(afterAnswer(record, config.current)),
-      callEnded: (by) => calls.callEnded(by),
     }),
     retell: new RetellReconciler({
       configured: () => config.current.retell.api_key !== undefined,

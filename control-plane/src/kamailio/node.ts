@@ -201,6 +201,26 @@ export class KamailioNode {
     const result = await this.rpc.call('mqueue.get_size', ['events']);
     return Number((result as { size?: unknown }).size);
   }
+
+  /** TCP connections that are open, those of RPCs among them, and how many of them have TLS. @throws KamailioError */
+  async connections(): Promise<{ open: number; tls: number }> {
+    const { opened_connections, opened_tls_connections } = (await this.rpc.call('core.tcp_info')) as Record<
+      string,
+      unknown
+    >;
+    return { open: Number(opened_connections), tls: Number(opened_tls_connections) };
+  }
+
+  /** Private memory that is free in the process that has the least of it, in bytes. @throws KamailioError */
+  async leastPrivateMemory(): Promise<number> {
+    const processes = (await this.rpc.call('pkg.stats')) as { free: number }[];
+    return Math.min(...processes.map(({ free }) => free));
+  }
+
+  /** How long the node has been up, in s. @throws KamailioError */
+  async uptimeS(): Promise<number> {
+    return Number(((await this.rpc.call('core.uptime')) as { uptime?: unknown }).uptime);
+  }
 }
 
 /** Where a request along this route set goes first; a dot is where its Request-URI says. */

@@ -10,48 +10,25 @@ import { KNOWN_EVENTS } from '../retell/stored-webhook.js';
 import type { Drift, DriftObserver } from '../routing/drift.js';
 import type { DecisionObserver, DecisionOutcome } from '../routing/register.js';
 import type { SlotsReading } from '../routing/slots.js';
+import { DEFAULT_BUCKETS } from './buckets.js';
+import { CallMetrics } from './call-metrics.js';
+import { CertificateMetrics } from './certificate-metrics.js';
 import { DeliveryMetrics } from './delivery-metrics.js';
+import { GatewayMetrics } from './gateway-metrics.js';
+import { KamailioMetrics } from './kamailio-metrics.js';
+import { CarrierLabels } from './labels.js';
+import { LimitMetrics } from './limit-metrics.js';
 import { OriginationMetrics } from './origination-metrics.js';
 import { ReconciliationMetrics } from './reconciliation-metrics.js';
 import { RecordMetrics } from './record-metrics.js';
+import { RedisMetrics } from './redis-metrics.js';
 import { TransferMetrics } from './transfer-metrics.js';
-
-/** Longest to wait for a Kamailio node when Prometheus scrapes, and how long its figures are kept, in ms. */
-const NODE_CACHE_MS = 2000;
-
-/** What a Kamailio node tells of itself, by the statistics' full names. */
-export type NodeStatistics = ReadonlyMap<string, number>;
 
 export interface MetricsSources {
   version: string;
-  /** Statistics of every configured node; undefined for one that does not answer. */
-  nodeStatistics: () => Promise<ReadonlyMap<string, NodeStatistics | undefined>>;
+  /** The carriers in force: no other name becomes a label. */
+  carriers: () => readonly { name: string }[];
 }
-
-/** The labels of a node's gauges and counters, and where their values come from. */
-const NODE_GAUGES = [
-  ['active_dialogs', 'Dialogs that are confirmed', 'dialog.active_dialogs'],
-  ['early_dialogs', 'Dialogs that are not answered yet', 'dialog.early_dialogs'],
-  ['shared_memory_used_bytes', 'Shared memory in use', 'shmem.real_used_size'],
-  ['shared_memory_size_bytes', 'Shared memory in all', 'shmem.total_size'],
-  ['queued_events', 'Call events that wait for Redis', 'queue.events'],
-] as const;
-
-/** Why a node drops a request without an answer. */
-const DROP_REASONS = ['unknown_source', 'malformed'] as const;
-
-/** Why a node refuses a call. */
-const REFUSAL_REASONS = [
-  'overall_limit',
-  'carrier_limit',
-  'number_limit',
-  'retell_limit',
-  'destination',
-  'from',
-  'auth',
-  'certificate',
-  'merged',
-] as const;
 
 /** Every metric of the control plane, in one registry of its own. */
 export class Metrics implements CallObserver, DecisionObserver, DriftObserver, ZombieObserver {
@@ -61,11 +38,13 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly records = new RecordMetrics(this.registry);
   readonly origination = new OriginationMetrics(this.registry);
   readonly deliveries = new DeliveryMetrics(this.registry);
+  readonly calls: CallMetrics;
+  readonly limits: LimitMetrics;
+  readonly kamailio = new KamailioMetrics(this.registry);
+  readonly gateways = new GatewayMetrics(this.registry);
+  readonly redis = new RedisMetrics(this.registry);
+  readonly certificates = new CertificateMetrics(this.registry);
 
-  readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);
-  readonly #callsEnded = this.#counter('calls_ended_total', 'Calls that ended, by who ended them', [
-    'ended_by',
-  ]);
   readonly #events = this.#counter('events_total', 'Call events handled', ['type']);
   readonly #eventLag = this.#histogram(
     'event_lag_seconds',
@@ -96,36 +75,11 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     ['side', 'outcome'],
   );
   readonly #hangupJobs = this.#counter('hangup_jobs_total', 'Hangup jobs that are over, by how', ['outcome']);
-  readonly #rpcTime = this.#histogram('kamailio_rpc_seconds', 'Time of RPCs to Kamailio', [
-    'node',
-    'method',
-    'outcome',
-  ]);
-  readonly #nodeUp = this.#gauge('kamailio_up', 'Whether the node answers', ['node']);
-  readonly #nodeGauges = NODE_GAUGES.map(
-    ([name, help, source]) => [this.#gauge(`kamailio_${name}`, help, ['node']), source] as const,
-  );
-  readonly #nodeDrops = this.#gauge('kamailio_drops', 'Requests dropped since the node started', [
-    'node',
-    'reason',
-  ]);
-  readonly #nodeRefusals = this.#gauge('kamailio_refused', 'Calls refused since the node started', [
-    'node',
-    'reason',
-  ]);
-  readonly #limited = this.#counter('limits_reached_total', 'Limits that kept a call from somewhere', [
-    'limit',
-    'carrier',
-  ]);
   readonly #fallbacks = this.#counter(
     'fallbacks_total',
     'Calls that went to the fallback of their number',
     [],
   );
-  readonly #attemptsFailed = this.#counter('attempts_failed_total', 'Gateways that did not take a call', [
-    'carrier',
-    'code_class',
-  ]);
   readonly #retellTime = this.#histogram('retell_api_seconds', "Time of requests to Retell's API", [
     'endpoint',
     'outcome',
@@ -154,11 +108,6 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     "Retell's webhooks, by how their call was found",
     ['by'],
   );
-  readonly #limitDrift = this.#gauge(
-    'limit_drift',
-    'Calls that count for a limit less the calls that are up by their records',
-    ['limit', 'carrier'],
-  );
   readonly #concurrencyUsed = this.#gauge(
     'retell_concurrency_used',
     'Calls at once, as Retell counts them',
@@ -171,18 +120,18 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     [],
   );
   readonly #reloads = this.#counter('config_reloads_total', 'Reloads of the configuration', ['outcome']);
-  readonly #nodeApplied = this.#gauge(
-    'kamailio_config_applied',
-    'Whether the node holds the configuration in force',
-    ['node'],
-  );
-  readonly #nodeStatistics: MetricsSources['nodeStatistics'];
-  #nodesReadAt = Number.NEGATIVE_INFINITY;
+  /** What reads anew the figures that a scrape shows as they are at that moment. */
+  #beforeScrape: () => Promise<void> = async () => {};
 
-  constructor(sources: MetricsSources) {
+  constructor({ version, carriers }: MetricsSources) {
     collectDefaultMetrics({ register: this.registry });
-    this.#gauge('build_info', 'The version that runs', ['version']).set({ version: sources.version }, 1);
-    this.#nodeStatistics = sources.nodeStatistics;
+    // Sums of their neighbours that Prometheus would take for counters, by their names.
+    for (const name of ['handles', 'requests', 'resources'])
+      this.registry.removeSingleMetric(`nodejs_active_${name}_total`);
+    this.#gauge('build_info', 'The version that runs', ['version']).set({ version }, 1);
+    const labels = new CarrierLabels(carriers);
+    this.calls = new CallMetrics(this.registry, labels);
+    this.limits = new LimitMetrics(this.registry, labels);
   }
 
   eventHandled(type: string, lagS: number): void {
@@ -190,24 +139,20 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     this.#eventLag.observe(Math.max(lagS, 0));
   }
 
-  callStarted(direction: Direction, carrier = ''): void {
-    this.#calls.inc({ direction, carrier });
+  callStarted(direction: Direction, carrier: string | undefined): void {
+    this.calls.started(direction, carrier);
   }
 
-  callEnded(by: string): void {
-    this.#callsEnded.inc({ ended_by: by });
-  }
-
-  callLimited(limit: string, carrier = ''): void {
-    this.#limited.inc({ limit, carrier });
+  callLimited(limit: string, carrier: string | undefined): void {
+    this.limits.reached(limit, carrier);
   }
 
   callFellBack(): void {
     this.#fallbacks.inc();
   }
 
-  attemptFailed(carrier: string, code: number): void {
-    this.#attemptsFailed.inc({ carrier, code_class: `${Math.floor(code / 100)}xx` });
+  attemptFailed(owner: string, code: number): void {
+    this.calls.attemptFailed(owner, code);
   }
 
   retellRequestDone(endpoint: string, outcome: string, seconds: number): void {
@@ -237,9 +182,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   }
 
   limitDrift(drifts: readonly Drift[] | undefined): void {
-    this.#limitDrift.reset();
-    for (const { limit, carrier = '', drift } of drifts ?? [])
-      this.#limitDrift.set({ limit, carrier }, drift);
+    this.limits.drift(drifts);
   }
 
   concurrencyRead({ current, limit }: SlotsReading): void {
@@ -254,10 +197,6 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
 
   reloadDone(outcome: string): void {
     this.#reloads.inc({ outcome });
-  }
-
-  nodeApplied(node: string, applied: boolean): void {
-    this.#nodeApplied.set({ node }, applied ? 1 : 0);
   }
 
   byeUnmatched(): void {
@@ -297,34 +236,15 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     this.#hangupJobs.inc({ outcome });
   }
 
-  rpcDone(node: string, method: string, outcome: string, seconds: number): void {
-    this.#rpcTime.observe({ node, method, outcome }, seconds);
+  /** @param read never rejects */
+  beforeScrape(read: () => Promise<void>): void {
+    this.#beforeScrape = read;
   }
 
-  /** Everything in Prometheus' text format, the nodes' figures read anew, at most once in a while. */
+  /** Everything in Prometheus' text format. */
   async text(): Promise<string> {
-    if (Date.now() - this.#nodesReadAt >= NODE_CACHE_MS) {
-      this.#nodesReadAt = Date.now();
-      for (const [node, statistics] of await this.#nodeStatistics()) this.#setNode(node, statistics);
-    }
+    await this.#beforeScrape();
     return this.registry.metrics();
-  }
-
-  /** A node that does not answer has no figures: the last known ones would look alive. */
-  #setNode(node: string, statistics: NodeStatistics | undefined): void {
-    this.#nodeUp.set({ node }, statistics === undefined ? 0 : 1);
-    for (const [gauge, source] of this.#nodeGauges) {
-      if (statistics === undefined) gauge.remove({ node });
-      else gauge.set({ node }, statistics.get(source) ?? 0);
-    }
-    for (const reason of DROP_REASONS) {
-      if (statistics === undefined) this.#nodeDrops.remove({ node, reason });
-      else this.#nodeDrops.set({ node, reason }, statistics.get(`script.drops_${reason}`) ?? 0);
-    }
-    for (const reason of REFUSAL_REASONS) {
-      if (statistics === undefined) this.#nodeRefusals.remove({ node, reason });
-      else this.#nodeRefusals.set({ node, reason }, statistics.get(`script.refused_${reason}`) ?? 0);
-    }
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
@@ -340,7 +260,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
       name: `retell_proxy_${name}`,
       help,
       labelNames,
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      buckets: DEFAULT_BUCKETS,
       registers: [this.registry],
     });
   }

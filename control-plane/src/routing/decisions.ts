@@ -148,6 +148,7 @@ export class Decisions {
 
 const PREFIX = 'sip:decisions:';
 
-function streamOf(node: string): string {
+/** The key of a node's stream of questions. */
+export function streamOf(node: string): string {
   return PREFIX + node;
 }

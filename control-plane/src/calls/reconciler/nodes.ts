@@ -55,8 +55,6 @@ export interface NodesReconcilerOptions {
   ringTimeoutMs: number;
   /** Told of a record that was made from a dialog, before it is written. */
   adopted: (record: Merge) => Promise<void>;
-  /** Told of a record that was closed, by who ended the call. */
-  callEnded: (by: string) => void;
 }
 
 interface Compared {
@@ -213,7 +211,6 @@ export class NodesReconciler {
       const [fresh] = fields ? await this.#o.store.merge([{ id: call.id, atMs: now, fields }]) : [];
       // It ended by itself just now.
       if (fresh !== undefined && !fresh.includes('ended_at')) continue;
-      if (close !== undefined) this.#o.callEnded(close.ended_by);
       findings.add({
         kind,
         call_id: call.id,

@@ -5,6 +5,9 @@ import { strict } from './common.js';
 /** Kamailio worker processes for each UDP socket when the file names none. */
 const defaultWorkers = Math.min(32, Math.max(4, 2 * availableParallelism()));
 
+/** The roots that Debian keeps up to date. */
+export const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt';
+
 const Tls = Type.Object(
   {
     certificate: Type.String({
@@ -22,7 +25,7 @@ const Tls = Type.Object(
     ca: Type.String({
       description: 'PEM file with the roots that the certificates of peers must lead to',
       format: 'file',
-      default: '/etc/ssl/certs/ca-certificates.crt',
+      default: SYSTEM_ROOTS,
     }),
     require_client_certificate: Type.Boolean({
       description: 'Whether everybody who connects to us has to show a certificate (mutual TLS)',
