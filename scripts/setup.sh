@@ -5,8 +5,8 @@
 set -eu
 
 node_needed=20.18.1
-packages='kamailio kamailio-extra-modules kamailio-redis-modules kamailio-json-modules kamailio-utils-modules kamailio-tls-modules sip-tester redis-server openssl ca-certificates'
-programs='kamailio sipp redis-server openssl flock'
+packages='kamailio kamailio-extra-modules kamailio-redis-modules kamailio-json-modules kamailio-utils-modules kamailio-tls-modules sip-tester redis-server prometheus openssl ca-certificates'
+programs='kamailio sipp redis-server promtool openssl flock'
 lock_wait_s=1200  # another setup in this checkout
 apt_lock_wait_s=300  # another apt on this machine
 install_limit_s=900  # one apt-get or npm run
@@ -40,7 +40,7 @@ missing_packages() {
   done
 }
 
-# Without this the fresh Kamailio and Redis would start at once on 5060 and 6379.
+# Without this the fresh Kamailio and Redis would start at once on 5060 and 6379, Prometheus on 9090.
 forbid_service_starts() {
   [ ! -e "$policy" ] || return 0
   policy_made=yes
@@ -100,7 +100,7 @@ install_packages() {
 # Else the next boot would start them on the ports that this project wants.
 disable_services() {
   command -v systemctl >/dev/null || return 0
-  for service in kamailio redis-server; do
+  for service in kamailio redis-server prometheus; do
     case " $missing " in
       *" $service "*) $as_root systemctl disable "$service" >>"$log" 2>&1 </dev/null || true ;;
     esac

@@ -28,6 +28,7 @@ const allPackages = [
   'kamailio-tls-modules',
   'sip-tester',
   'redis-server',
+  'prometheus',
   'openssl',
   'ca-certificates',
 ];
@@ -203,6 +204,7 @@ t.test('a fresh machine gets the Debian packages, the npm packages and the build
     'policy-rc.d: 101',
     'systemctl disable kamailio',
     'systemctl disable redis-server',
+    'systemctl disable prometheus',
     npmCi,
     'tsc',
   ]);
@@ -293,6 +295,7 @@ t.test('a user with sudo installs through it', async (t) => {
       'sudo env DEBIAN_FRONTEND=noninteractive',
       'sudo systemctl disable',
       'sudo systemctl disable',
+      'sudo systemctl disable',
       'sudo rm -f',
     ],
   );
@@ -355,11 +358,12 @@ t.test('a system that is not Debian-like is told the programs that it lacks', as
     status: 1,
     stdout: '',
     stderr:
-      'setup: this is not Debian or Ubuntu: install kamailio sipp openssl yourself ' +
+      'setup: this is not Debian or Ubuntu: install kamailio sipp promtool openssl yourself ' +
       '(Kamailio with its redis, json, utils and tls modules), then run this again\n',
   });
   machine.addProgram('kamailio', '');
   machine.addProgram('sipp', '');
+  machine.addProgram('promtool', '');
   machine.addProgram('openssl', '');
   t.match(await machine.run(), { status: 0, stderr: '' });
   t.strictSame(machine.calls(), [npmCi, 'tsc']);
