@@ -79,6 +79,8 @@ t.test('the figures of a node are in the first scrape, and gone when it does not
     return body.includes('retell_proxy_kamailio_up{node="node1"} 0') && body;
   });
   t.notMatch(down, 'retell_proxy_kamailio_active_dialogs{');
+  t.notMatch(down, 'retell_proxy_kamailio_dropped_requests_total{');
+  t.notMatch(down, 'retell_proxy_gateway_up{');
 });
 
 t.test('the list pages through calls, newest first, and each appears once', async (t) => {
@@ -184,6 +186,14 @@ t.test('/metrics counts calls and hangups, and holds no number and no Call-ID', 
     return /calls_ended_total\{direction="inbound",carrier="acme",ended_by="api"\} 1/.test(body) && body;
   });
   t.match(text, 'retell_proxy_calls_total{direction="inbound",carrier="acme"} 1');
+  const subject = 'direction="inbound",carrier="acme"';
+  t.match(text, `retell_proxy_call_results_total{${subject},code="200"} 1`);
+  t.match(text, `retell_proxy_session_request_delay_seconds_count{${subject},outcome="answered"} 1`);
+  t.match(text, `retell_proxy_session_duration_seconds_count{${subject}} 1`);
+  t.match(text, `retell_proxy_session_disconnect_delay_seconds_count{${subject}} 1`);
+  t.match(text, 'retell_proxy_gateway_responses_total{carrier="retell",code="200"} 1');
+  t.match(text, /retell_proxy_gateway_up\{node="node1",carrier="retell",gateway="[^"]+"\} 1/);
+  t.match(text, 'retell_proxy_redis_up 1');
   t.match(text, 'retell_proxy_hangups_total{outcome="ended"} 1');
   t.match(text, 'retell_proxy_kamailio_up{node="node1"} 1');
   t.match(text, /retell_proxy_build_info\{version="[^"]+"\} 1/);

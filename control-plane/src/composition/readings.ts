@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { ActiveCalls } from '../calls/active-calls.js';
 import type { ActiveConfig } from '../config/active.js';
@@ -23,7 +24,9 @@ export interface ReadingsParts {
 
 /** How long what a scrape had read is kept for the next one, in ms. */
 const KEPT_MS = 2000;
-/** The same of files. */
+/** The longest that a scrape waits for Redis, in ms: commands in a pipeline may take longer to be given up. */
+const REDIS_DEADLINE_MS = 1500;
+/** How long what was read of files is kept, in ms. */
 const FILES_KEPT_MS = 60_000;
 /** How often calls are counted, in ms: it takes some 10 ms with 10,000 of them. */
 const COUNT_INTERVAL_MS = 5000;
@@ -38,11 +41,14 @@ export function createReadings({ config, redis, nodes, tables, metrics }: Readin
   const calls = new ActiveCalls(redis);
   const fresh = [
     new FreshReading(async () => {
-      metrics.kamailio.read(await figuresOf(nodes));
-      metrics.gateways.read(await gatewayStates(config.current, tables));
+      const figures = await figuresOf(nodes);
+      metrics.kamailio.read(figures);
+      // Who did not answer that is not waited for again.
+      const answering = new Map([...tables].filter(([node]) => figures.get(node) !== undefined));
+      metrics.gateways.read(await gatewayStates(config.current, answering));
     }, KEPT_MS),
     new FreshReading(async () => {
-      const figures = await redisFigures(redis, nodes.keys()).catch(() => undefined);
+      const figures = await inTime(redisFigures(redis, nodes.keys())).catch(() => undefined);
       metrics.redis.read(figures);
       if (figures === undefined) metrics.calls.active(undefined);
     }, KEPT_MS),
@@ -62,4 +68,17 @@ export function createReadings({ config, redis, nodes, tables, metrics }: Readin
       COUNT_INTERVAL_MS,
     ),
   ];
+}
+
+/** @throws where it is not there in time */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const settled = new AbortController();
+  const deadline = delay(REDIS_DEADLINE_MS, undefined, { signal: settled.signal }).then(() => {
+    throw new Error('no answer in time');
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    settled.abort();
+  }
 }

@@ -93,6 +93,20 @@ t.test('kamailio.md has a row for every definition, with its default', async (t)
   for (const [name, value] of defaults) t.equal(rows.get(name)?.[0], `\`${value}\``, name);
 });
 
+t.test('no definition stands within a string, where Kamailio would not fill it in', async (t) => {
+  const definitions = [...read('kamailio/definitions.cfg').matchAll(/^#!trydef (\w+)/gm)];
+  const strings = filesIn('kamailio', '.cfg').flatMap((file) =>
+    read(file)
+      .replace(/^\s*#.*$/gm, '')
+      .match(/"(?:[^"\\\n]|\\.)*"/g),
+  );
+  for (const [, name = ''] of definitions)
+    t.notOk(
+      strings.find((text) => new RegExp(`\\b${name}\\b`).test(text ?? '')),
+      name,
+    );
+});
+
 for (const page of ['README.md', ...filesIn('docs', '.md')]) {
   t.test(`every relative link of ${page} leads somewhere`, async (t) => {
     for (const link of relativeLinks(read(page))) {
