@@ -144,6 +144,7 @@ t.test('OpenAPI 3.1 describes every route, and /docs shows it', async (t) => {
     '/v1/calls/{id}',
     '/v1/calls/{id}/data',
     '/v1/calls/{id}/hangup',
+    '/v1/calls/{id}/ladder',
     '/v1/calls/{id}/transfers',
     '/v1/calls/{id}/transfers/{transfer_id}',
     '/v1/carriers',

@@ -8,6 +8,7 @@ import { openapiPlugin } from './plugins/openapi.js';
 import { sendProblem } from './problems.js';
 import { RequestLog } from './request-log.js';
 import { type CallCreationRoutesOptions, callCreationRoutes } from './routes/call-creation.js';
+import { callLadderRoutes } from './routes/call-ladder.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
@@ -77,6 +78,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(openapiPlugin, { version: options.version });
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
+  await app.register(callLadderRoutes, options);
   await app.register(callCreationRoutes, options);
   await app.register(hangupRoutes, options);
   await app.register(transferRoutes, options);
