@@ -20,6 +20,7 @@ import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.j
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
 import { type ReconciliationRoutesOptions, reconciliationRoutes } from './routes/reconciliation.js';
+import { type StatusRoutesOptions, statusRoutes } from './routes/status.js';
 import { type TransferRoutesOptions, transferRoutes } from './routes/transfers.js';
 import { type WebhookEndpointRoutesOptions, webhookEndpointRoutes } from './routes/webhook-endpoints.js';
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
@@ -37,6 +38,7 @@ export interface AppOptions
     HangupRoutesOptions,
     OperationsRoutesOptions,
     ReconciliationRoutesOptions,
+    StatusRoutesOptions,
     TransferRoutesOptions,
     WebhookEndpointRoutesOptions,
     WebhookRoutesOptions {
@@ -92,6 +94,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(detailRecordRoutes, options);
   await app.register(eventRoutes, options);
   await app.register(erasureRoutes, options);
+  await app.register(statusRoutes, options);
   return app;
 }
 

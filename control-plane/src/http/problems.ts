@@ -69,7 +69,7 @@ export class Problem extends Error {
 /** Sends the problem as application/problem+json. */
 export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<FastifyReply> {
   const { status, title } = PROBLEMS[problem.code];
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer');
   const retryAfterS = RETRY_AFTER_S[status];
   if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
   return reply
