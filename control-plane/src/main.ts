@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { CallFigures } from './calls/call-figures.js';
 import { CallChanges } from './calls/changes.js';
 import { DetailRecordWriter } from './calls/detail-record-writer.js';
 import { DetailRecords } from './calls/detail-records.js';
@@ -30,6 +31,7 @@ import { parseHostPort } from './config/addresses.js';
 import { loadConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
+import { Snapshots } from './http/status/snapshot.js';
 import { EventBacklog } from './kamailio/event-backlog.js';
 import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
@@ -306,9 +308,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       },
     });
 
+    const checks = new Map([
+      ['redis', async () => void (await redis.ping())],
+      ...[...nodes].map(
+        ([name, node]) => [`kamailio:${name}`, async () => void (await node.version())] as const,
+      ),
+    ]);
+    const carriers = new Carriers({ config: active, nodes: tables, drains, slots });
+    const figures = new CallFigures(redis, store);
     const app = await buildApp({
       config: active,
-      carriers: new Carriers({ config: active, nodes: tables, drains, slots }),
+      carriers,
+      snapshots: new Snapshots({ figures, carriers, reconciler, checks }),
       drains,
       reload,
       reconciler,
@@ -335,12 +346,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       hangupDone,
       hangupJobs,
       metrics,
-      checks: new Map([
-        ['redis', async () => void (await redis.ping())],
-        ...[...nodes].map(
-          ([name, node]) => [`kamailio:${name}`, async () => void (await node.version())] as const,
-        ),
-      ]),
+      checks,
     });
 
     stack.push(() => correlation.stop());

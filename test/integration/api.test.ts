@@ -137,15 +137,18 @@ t.test('OpenAPI 3.1 describes every route, and /docs shows it', async (t) => {
   const { body } = await api.get('/openapi.json', 'none');
   t.match(body.openapi, /^3\.1\./);
   t.same(Object.keys(body.paths).sort(), [
+    '/',
     '/functions/end_call',
     '/functions/transfer_call',
     '/healthz',
     '/metrics',
     '/readyz',
+    '/status/events',
     '/v1/calls',
     '/v1/calls/{id}',
     '/v1/calls/{id}/data',
     '/v1/calls/{id}/hangup',
+    '/v1/calls/{id}/ladder',
     '/v1/calls/{id}/transfers',
     '/v1/calls/{id}/transfers/{transfer_id}',
     '/v1/carriers',

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
 import Fastify from 'fastify';
 import t from 'tap';
 import { Agent, request } from 'undici';
@@ -28,5 +30,18 @@ t.test('a server that stops answers the request in hand and does not wait for it
   const { statusCode, body } = await answer;
   t.same([statusCode, await body.text()], [200, 'done']);
   await closed;
+  t.pass('it has stopped');
+});
+
+t.test('a server that stops does not wait for a connection without any request', async (t) => {
+  const app = Fastify();
+  await app.register(idleConnectionsPlugin);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const accepted = once(app.server, 'connection');
+  const socket = connect(port, '127.0.0.1');
+  const cut = once(socket, 'close');
+  await accepted;
+  await Promise.all([app.close(), cut]);
   t.pass('it has stopped');
 });

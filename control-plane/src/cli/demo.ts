@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SippRun } from '../../../sipp-scenarios/sipp.js';
+import { drawLadder } from '../calls/ladder/draw.js';
 import { parseSipListen } from '../config/addresses.js';
 import { type CallView, DemoApi, type TransferView } from './demo-api.js';
-import { drawLadder, type LadderMessage } from './ladder.js';
+import { ladderMessage, type SeenMessage } from './seen-messages.js';
 
 /** The longest wait for anything that the demo waits for, in ms. */
 const WAIT_MS = 10_000;
@@ -64,7 +65,7 @@ async function withCall(
       throw new Error('the carrier saw something else than one call that ended as it should');
     const ended = await awaitEnd(api, call.id);
     say(`\nIt is ${ended.state} now. ${ended.explanation} What each side saw:\n`);
-    for (const line of drawLadder(await messagesOf({ api, carrier, call }))) say(line);
+    for (const line of drawLadder((await messagesOf({ api, carrier, call })).map(ladderMessage))) say(line);
   } finally {
     await carrier.stop();
   }
@@ -119,7 +120,7 @@ async function until<T>(otherwise: string, probe: () => Promise<T | undefined>):
   throw new Error(`${otherwise} within ${WAIT_MS / 1000} s`);
 }
 
-async function messagesOf({ api, carrier, call }: DemoCall): Promise<LadderMessage[]> {
+async function messagesOf({ api, carrier, call }: DemoCall): Promise<SeenMessage[]> {
   const seenByCarrier = await carrier.messages();
   const seenByRetell = await api.seenByRetell(call.sip_call_id);
   return [

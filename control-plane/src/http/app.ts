@@ -9,6 +9,7 @@ import { openapiPlugin } from './plugins/openapi.js';
 import { sendProblem } from './problems.js';
 import { RequestLog } from './request-log.js';
 import { type CallCreationRoutesOptions, callCreationRoutes } from './routes/call-creation.js';
+import { callLadderRoutes } from './routes/call-ladder.js';
 import { type CallRoutesOptions, callRoutes } from './routes/calls.js';
 import { type CarrierRoutesOptions, carrierRoutes } from './routes/carriers.js';
 import { type ConfigRoutesOptions, configRoutes } from './routes/config.js';
@@ -20,6 +21,7 @@ import { type FunctionRoutesOptions, functionRoutes } from './routes/functions.j
 import { type HangupRoutesOptions, hangupRoutes } from './routes/hangups.js';
 import { type OperationsRoutesOptions, operationsRoutes } from './routes/operations.js';
 import { type ReconciliationRoutesOptions, reconciliationRoutes } from './routes/reconciliation.js';
+import { type StatusRoutesOptions, statusRoutes } from './routes/status.js';
 import { type TransferRoutesOptions, transferRoutes } from './routes/transfers.js';
 import { type WebhookEndpointRoutesOptions, webhookEndpointRoutes } from './routes/webhook-endpoints.js';
 import { type WebhookRoutesOptions, webhookRoutes } from './routes/webhooks.js';
@@ -37,6 +39,7 @@ export interface AppOptions
     HangupRoutesOptions,
     OperationsRoutesOptions,
     ReconciliationRoutesOptions,
+    StatusRoutesOptions,
     TransferRoutesOptions,
     WebhookEndpointRoutesOptions,
     WebhookRoutesOptions {
@@ -81,6 +84,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(openapiPlugin, { version: options.version });
   await app.register(operationsRoutes, options);
   await app.register(callRoutes, options);
+  await app.register(callLadderRoutes, options);
   await app.register(callCreationRoutes, options);
   await app.register(hangupRoutes, options);
   await app.register(transferRoutes, options);
@@ -94,6 +98,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(detailRecordRoutes, options);
   await app.register(eventRoutes, options);
   await app.register(erasureRoutes, options);
+  await app.register(statusRoutes, options);
   return app;
 }
 

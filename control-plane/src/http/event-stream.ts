@@ -20,9 +20,19 @@ export async function writeEvents(
   signal: AbortSignal,
   stallMs = STALL_MS,
 ): Promise<boolean> {
+  return writeFrames(framesOf(items), out, signal, stallMs);
+}
+
+/** The same of events that are written out, see `frame`. */
+export async function writeFrames(
+  frames: AsyncIterable<string>,
+  out: PassThrough,
+  signal: AbortSignal,
+  stallMs = STALL_MS,
+): Promise<boolean> {
   out.write(`retry: ${RETRY_MS}\n\n`);
-  for await (const item of items) {
-    if (out.write(frameOf(item)) || (await drained(out, signal, stallMs))) continue;
+  for await (const text of frames) {
+    if (out.write(text) || (await drained(out, signal, stallMs))) continue;
     if (signal.aborted) break;
     out.end(frame('dropped', { reason: `nothing was taken for ${stallMs / 1000} s` }));
     return true;
@@ -44,12 +54,17 @@ async function drained(out: PassThrough, signal: AbortSignal, stallMs: number): 
   }
 }
 
+async function* framesOf(items: AsyncIterable<FeedItem>): AsyncGenerator<string> {
+  for await (const item of items) yield frameOf(item);
+}
+
 function frameOf(item: FeedItem): string {
   if (item === 'quiet') return ': quiet\n\n';
   if (item === 'gap') return frame('gap', { reason: 'events after Last-Event-ID are not kept any more' });
   return `id: ${item.event.id}\n${frame(item.event.type, eventBody(item))}`;
 }
 
-function frame(event: string, data: unknown): string {
+/** One server-sent event. */
+export function frame(event: string, data: unknown): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -85,7 +85,7 @@ export function problemBody({ code, message, extensions }: Problem, instance: st
 /** Sends the problem as application/problem+json. */
 export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<FastifyReply> {
   const { status } = PROBLEMS[problem.code];
-  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (status === 401 && !reply.hasHeader('www-authenticate')) reply.header('www-authenticate', 'Bearer');
   const retryAfterS = RETRY_AFTER_S[status];
   if (retryAfterS !== undefined) reply.header('retry-after', retryAfterS);
   return reply.code(status).type('application/problem+json').send(problemBody(problem, reply.request.id));

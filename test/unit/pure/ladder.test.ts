@@ -1,8 +1,11 @@
 import t from 'tap';
-import { drawLadder } from '../../../control-plane/src/cli/ladder.js';
+import { drawLadder } from '../../../control-plane/src/calls/ladder/draw.js';
+import { ladderMessage, type SeenMessage } from '../../../control-plane/src/cli/seen-messages.js';
+
+const drawn = (messages: SeenMessage[]) => drawLadder(messages.map(ladderMessage));
 
 t.test('a ladder is in order of time, each arrow on its side and in its direction', (t) => {
-  const lines = drawLadder([
+  const lines = drawn([
     {
       at: 1005,
       side: 'retell',
@@ -33,7 +36,7 @@ t.test('a ladder is in order of time, each arrow on its side and in its directio
 t.test('a transfer is told by name: REFER, its reply, and what each NOTIFY says', (t) => {
   const side = 'carrier';
   const notify = { side, direction: 'out', firstLine: 'NOTIFY sip:a@example.com SIP/2.0' } as const;
-  const lines = drawLadder([
+  const lines = drawn([
     { at: 0, side, direction: 'in', firstLine: 'REFER sip:c@example.com SIP/2.0', cseq: '11 REFER' },
     { at: 1, side, direction: 'out', firstLine: 'SIP/2.0 202 Accepted', cseq: '11 REFER' },
     { ...notify, at: 2, cseq: '2 NOTIFY', sipfrag: '180 Ringing' },

@@ -14,7 +14,12 @@ export const openapiPlugin = fp<{ version: string }>(
           description:
             'Routes calls, ends them and tells what the wire said. Errors are RFC 9457 application/problem+json.',
         },
-        components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+        components: {
+          securitySchemes: {
+            bearer: { type: 'http', scheme: 'bearer' },
+            basic: { type: 'http', scheme: 'basic' },
+          },
+        },
         tags: [
           { name: 'calls', description: 'Calls and commands on them' },
           { name: 'routing', description: 'Carriers and Retell: gateways, limits, drains' },
