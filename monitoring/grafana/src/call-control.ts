@@ -1,14 +1,22 @@
 import { dashboard } from './dashboard.js';
 import { figure, heat, lines } from './panels.js';
-import { buckets, inRange, metric, perMinute, perSecond, quantile, share } from './queries.js';
+import {
+  buckets,
+  hangupsFailing,
+  inRange,
+  metric,
+  perMinute,
+  perSecond,
+  quantile,
+  share,
+} from './queries.js';
 import { THRESHOLDS } from './thresholds.js';
 
 const hangups = metric('hangups_total');
-const hangupsFailing = share([], metric('hangups_total', 'outcome=~"partial|failed"'), hangups);
 const transfersFailing = share(
   [],
   metric('transfers_total', 'outcome=~"rejected|failed|timed_out"'),
-  metric('transfers_total'),
+  metric('transfers_total', 'outcome!="call_ended"'),
 );
 
 export const callControl = dashboard({
@@ -29,12 +37,12 @@ export const callControl = dashboard({
         figure({
           title: 'Hangups failing',
           description:
-            'Share after which a side is still up or nobody knows (partial, failed). Over 1 % look at the nodes and at RPC.',
+            'Share after which a side is still up or nobody knows (partial, failed). Over 5 % look at the nodes and at RPC.',
           unit: 'percentunit',
           width: 6,
           step: '5m',
-          threshold: THRESHOLDS.commandsFailing,
-          queries: [{ expr: hangupsFailing, legend: 'failing' }],
+          threshold: THRESHOLDS.hangupsFailing,
+          queries: [{ expr: hangupsFailing(), legend: 'failing' }],
         }),
         figure({
           title: 'Hangup p99',
@@ -49,11 +57,11 @@ export const callControl = dashboard({
         figure({
           title: 'Transfers failing',
           description:
-            'Share of transfers that the carrier rejected, that failed or that told no outcome. Callers are left with the agent.',
+            "Share of transfers that the carrier rejected, that failed or that told no outcome; those whose caller had gone are left out. Over 30 % look at the carrier's preset.",
           unit: 'percentunit',
           width: 6,
           step: '5m',
-          threshold: THRESHOLDS.commandsFailing,
+          threshold: THRESHOLDS.transfersFailing,
           queries: [{ expr: transfersFailing, legend: 'failing' }],
         }),
       ],
@@ -82,7 +90,7 @@ export const callControl = dashboard({
           })),
         }),
         heat({
-          title: 'Hangup latency',
+          title: 'Hangup latencies',
           description: 'How long hangups took. A heap high up is BYEs that are sent again: packets get lost.',
           unit: 's',
           expr: buckets(metric('hangup_seconds')),
@@ -104,6 +112,7 @@ export const callControl = dashboard({
           description:
             'Transfers of the time shown that reached each stage, and that succeeded. The step with the largest loss is where to look: not accepted is the carrier refusing REFER, accepted without success its far end.',
           unit: 'short',
+          instant: true,
           width: 12,
           height: 8,
           queries: [

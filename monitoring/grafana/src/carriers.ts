@@ -21,7 +21,8 @@ import { THRESHOLDS } from './thresholds.js';
 
 const BY = ['carrier'];
 const results = metric('call_results_total', CALLS);
-const limitUsed = `${same(BY, metric('limit_used', CARRIER, 'limit="carrier"'))} / ${same(BY, metric('limit_max', CARRIER, 'limit="carrier"'))}`;
+const limitUsed = used(BY, 'limit="carrier"');
+const limitsUsed = used(['limit', ...BY]);
 const attempts = { expr: perSecond(BY, results), legend: '{{carrier}}' };
 const established = { expr: ser(BY), legend: '{{carrier}}' };
 
@@ -82,7 +83,7 @@ export const carriers = dashboard({
         lines({
           title: 'Ineffective attempts (ISA)',
           description:
-            'Share of calls that ended in 408, 500, 503 or 504 (RFC 6076 4.8). Over 2 % the carrier, or Retell behind it, does not answer.',
+            'Share of calls that ended in 408, 500, 503 or 504 (RFC 6076 4.8). Over 25 % the carrier, or Retell behind it, does not answer.',
           unit: 'percentunit',
           step: '5m',
           max: 1,
@@ -206,12 +207,12 @@ export const carriers = dashboard({
       title: 'Limits',
       panels: [
         lines({
-          title: 'Limit used',
+          title: 'Limits used',
           description:
-            "Calls at once as a share of the carrier's limit. Over 90 % raise it, or send calls elsewhere: at 100 % they are refused.",
+            'Calls at once as a share of the limit, of each carrier and overall. Over 95 % raise it, or send calls elsewhere: at 100 % they are refused.',
           unit: 'percentunit',
           threshold: THRESHOLDS.limitUsed,
-          queries: [{ expr: limitUsed, legend: '{{carrier}}' }],
+          queries: [{ expr: limitsUsed, legend: '{{limit}} {{carrier}}' }],
         }),
         lines({
           title: 'Limits reached',
@@ -230,3 +231,8 @@ export const carriers = dashboard({
     },
   ],
 });
+
+function used(by: string[], ...matchers: string[]): string {
+  const now = same(by, metric('limit_used', CARRIER, ...matchers));
+  return `${now} / (${same(by, metric('limit_max', CARRIER, ...matchers))} > 0)`;
+}

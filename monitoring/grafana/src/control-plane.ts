@@ -46,7 +46,7 @@ export const controlPlane = dashboard({
           unit: 'short',
           width: 6,
           height: 6,
-          threshold: THRESHOLDS.overdue,
+          threshold: THRESHOLDS.dueWorkOverdue,
           queries: [
             { expr: same([], metric('due_work_overdue')), legend: 'work' },
             { expr: same([], metric('detail_records_overdue')), legend: 'records' },
@@ -60,7 +60,7 @@ export const controlPlane = dashboard({
         lines({
           title: 'Event loop lag p99',
           description:
-            'By replica: how long anything may wait before it is begun. Over 100 ms every request does: too much load for one core.',
+            'By replica: how long anything may wait before it is begun. Over 250 ms every request does: too much load for one core.',
           unit: 's',
           threshold: THRESHOLDS.eventLoopP99,
           queries: [
@@ -172,7 +172,7 @@ export const controlPlane = dashboard({
           description:
             'Work and pieces of records that are due and not taken. Rising: the replicas do not keep up, or Redis is slow.',
           unit: 'short',
-          threshold: THRESHOLDS.overdue,
+          threshold: THRESHOLDS.dueWorkOverdue,
           queries: [
             { expr: same([], metric('due_work_overdue')), legend: 'work' },
             { expr: same([], metric('detail_records_overdue')), legend: 'records' },

@@ -30,7 +30,12 @@ export const kamailio = dashboard({
               unit: 'short',
               threshold: THRESHOLDS.up,
             },
-            { name: 'Uptime', expr: same(BY, metric('kamailio_uptime_seconds', NODE)), unit: 'dtdurations' },
+            {
+              name: 'Uptime',
+              expr: same(BY, metric('kamailio_uptime_seconds', NODE)),
+              unit: 'dtdurations',
+              threshold: THRESHOLDS.nodeUptime,
+            },
             {
               name: 'Configuration',
               expr: same(BY, metric('kamailio_config_applied', NODE)),
@@ -108,7 +113,7 @@ export const kamailio = dashboard({
         lines({
           title: 'TCP and TLS connections',
           description:
-            'Open ones. Near tcp_max_connections new ones are refused; growing without calls: somebody leaves them open.',
+            'Open ones; TCP has those with TLS and those of the RPC socket among them. Near tcp_max_connections new ones are refused; growing without calls: somebody leaves them open.',
           unit: 'short',
           width: 8,
           queries: [

@@ -3,6 +3,8 @@ import { figure, grid, lines } from './panels.js';
 import {
   CALLS,
   CARRIER,
+  hangupsFailing,
+  inRange,
   isa,
   metric,
   NODE,
@@ -12,17 +14,11 @@ import {
   same,
   seer,
   ser,
-  share,
   srd,
   weekBefore,
 } from './queries.js';
 import { THRESHOLDS } from './thresholds.js';
 
-const HANGUPS_FAILING = share(
-  [],
-  metric('hangups_total', 'outcome=~"partial|failed"'),
-  metric('hangups_total'),
-);
 const attempts = { expr: perSecond([], metric('calls_total', CALLS)), legend: 'attempts' };
 const established = { expr: ser(), legend: 'SER' };
 
@@ -53,7 +49,7 @@ export const overview = dashboard({
         figure({
           title: 'SEER',
           description:
-            'Session establishment effectiveness ratio (RFC 6076 4.7): as SER, but busy, unanswered and declined calls (480, 486, 600, 603) count as good. Where it falls, the network is at fault and not the callees.',
+            'Session establishment effectiveness ratio (RFC 6076 4.7): as SER, but busy, unanswered and declined calls (480, 486, 600, 603, 604) count as good. Where it falls, the network is at fault and not the callees.',
           unit: 'percentunit',
           step: '5m',
           threshold: THRESHOLDS.seer,
@@ -62,7 +58,7 @@ export const overview = dashboard({
         figure({
           title: 'ISA',
           description:
-            'Ineffective session attempts (RFC 6076 4.8): share of calls that ended in 408, 500, 503 or 504. Over 2 % somebody does not answer or is overloaded: see the carriers.',
+            'Ineffective session attempts (RFC 6076 4.8): share of calls that ended in 408, 500, 503 or 504. Over 25 % somebody does not answer or is overloaded: see the carriers.',
           unit: 'percentunit',
           step: '5m',
           threshold: THRESHOLDS.isa,
@@ -71,7 +67,7 @@ export const overview = dashboard({
         figure({
           title: 'SRD p95',
           description:
-            'Session request delay (RFC 6076 4.3) of answered calls: from the INVITE to the first sign that it rings, for 95 of 100 calls. Over 3 s callers hang up.',
+            'Session request delay (RFC 6076 4.3) of answered calls: from the INVITE to the first sign that it rings, for 95 of 100 calls. Over 3 s callers hang up; a telephone that is called may take 8 s to ring.',
           unit: 's',
           step: '5m',
           threshold: THRESHOLDS.srdP95,
@@ -92,11 +88,11 @@ export const overview = dashboard({
         figure({
           title: 'Hangups failing',
           description:
-            'Share of hangups by command after which a side is still up or nobody knows (partial, failed). Over 1 % see call control.',
+            'Share of hangups by command after which a side is still up or nobody knows (partial, failed). Over 5 % see call control.',
           unit: 'percentunit',
           step: '5m',
-          threshold: THRESHOLDS.commandsFailing,
-          queries: [{ expr: HANGUPS_FAILING, legend: 'failing' }],
+          threshold: THRESHOLDS.hangupsFailing,
+          queries: [{ expr: hangupsFailing(), legend: 'failing' }],
         }),
         figure({
           title: 'Kamailio nodes up',
@@ -135,12 +131,11 @@ export const overview = dashboard({
         figure({
           title: 'Zombies found',
           description:
-            'Calls per minute that were over on one side only. Any is bad: somebody pays for a call that nobody is in.',
-          unit: 'cpm',
+            'Calls of the time shown that were over on one side only. Any is bad: somebody pays for a call that nobody is in.',
+          unit: 'short',
+          instant: true,
           threshold: THRESHOLDS.never,
-          queries: [
-            { expr: `${perMinute([], metric('zombies_found_total'))} or vector(0)`, legend: 'found' },
-          ],
+          queries: [{ expr: `${inRange([], metric('zombies_found_total'))} or vector(0)`, legend: 'found' }],
         }),
         figure({
           title: 'Next certificate to expire',
@@ -163,13 +158,13 @@ export const overview = dashboard({
         grid({
           title: 'Firing alerts',
           description:
-            'Every alert of this Prometheus that fires now. Each row is something to do; the alert itself names its page of the runbook.',
+            'Every alert of the proxy that fires now. Each row is something to do; the alert itself names its page of the runbook.',
           height: 6,
           none: 'No alert fires',
           columns: [
             {
               name: 'Series',
-              expr: 'count by (alertname, severity, node, carrier, gateway) (ALERTS{alertstate="firing"})',
+              expr: 'count by (alertname, severity, node, carrier, gateway) (ALERTS{alertname=~"RetellProxy.*", alertstate="firing"})',
               unit: 'short',
             },
           ],

@@ -66,6 +66,7 @@ export function lines(spec: Lines): Builder<Panel> {
   const { queries, threshold, stacked = false, signed = false, max } = spec;
   const panel = framed(new timeseries.PanelBuilder(), spec, 12, 8)
     .targets(queries.map((query, index) => target(query, index)))
+    .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.PaletteClassic))
     .lineWidth(stacked ? 0 : 1)
     .fillOpacity(stacked ? 60 : 8)
     .drawStyle(GraphDrawStyle.Line)
@@ -94,14 +95,21 @@ export function lines(spec: Lines): Builder<Panel> {
   return panel;
 }
 
+interface Figure extends Queried {
+  /** Only the number, not its course: for what is counted over all the time shown. */
+  instant?: boolean;
+}
+
 /** One number for now, or one for each series, over its course. */
-export function figure(spec: Queried): Builder<Panel> {
+export function figure(spec: Figure): Builder<Panel> {
+  const { queries, threshold, instant = false } = spec;
   return framed(new stat.PanelBuilder(), spec, 4, 4)
-    .targets(spec.queries.map((query, index) => target(query, index)))
-    .thresholds(stepsOf(spec.threshold))
+    .targets(queries.map((query, index) => (instant ? target(query, index).instant() : target(query, index))))
+    .thresholds(stepsOf(threshold))
     .colorScheme(new FieldColorBuilder().mode(FieldColorModeId.Thresholds))
+    .noValue('–')
     .colorMode(common.BigValueColorMode.Value)
-    .graphMode(common.BigValueGraphMode.Area)
+    .graphMode(instant ? common.BigValueGraphMode.None : common.BigValueGraphMode.Area)
     .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']));
 }
 

@@ -9,8 +9,8 @@ export const CALLS = 'direction=~"$direction", carrier=~"$carrier"';
 export const CARRIER = 'carrier=~"$carrier"';
 export const NODE = 'node=~"$node"';
 
-/** Answered, or not answered for a reason that is the callee's: RFC 6076 4.7. */
-const EFFECTIVE = '200|480|486|600|603';
+/** Answered, or not answered for a reason that is the callee's: RFC 6076 4.7, and 604 (no such number anywhere). */
+const EFFECTIVE = '200|480|486|600|603|604';
 /** The network's fault, not the callee's: RFC 6076 4.8. */
 const INEFFECTIVE = '408|500|503|504';
 
@@ -33,8 +33,19 @@ export function nodePerMinute(by: string[], counter: string): string {
   return `60 * ${aggregate('max', by, `rate(${counter}[$__rate_interval])`)}`;
 }
 
+/**
+ * How many in the time shown. A series begins with its first count, of which no increase tells: one that was not there
+ * at the beginning counts with its value.
+ */
 export function inRange(by: string[], counter: string): string {
-  return aggregate('sum', by, `increase(${counter}[$__range])`);
+  const born = `(${counter} unless ${counter} offset $__range)`;
+  return aggregate('sum', by, `${born} or increase(${counter}[$__range])`);
+}
+
+/** Refused requests are not among all: nothing was tried. */
+export function hangupsFailing(): string {
+  const tried = metric('hangups_total', 'outcome!="refused"');
+  return share([], metric('hangups_total', 'outcome=~"partial|failed"'), tried);
 }
 
 /** Of gauges that every replica shows the same, whichever of them has the newest. */
@@ -56,10 +67,13 @@ export function buckets(histogram: string): string {
   return perSecond(['le'], histogram.replace(/^\w+/, '$&_bucket'));
 }
 
-/** A series that has not been counted yet is not there at all: it stands for 0, or a total failure would show nothing. */
+/**
+ * A part that has not been counted yet has no series: it stands for 0, or a total failure would show nothing. Where the
+ * whole is 0 there is no share.
+ */
 export function share(by: string[], part: string, whole: string): string {
   const all = perSecond(by, whole);
-  return `(${perSecond(by, part)} or 0 * ${all}) / ${all}`;
+  return `(${perSecond(by, part)} or 0 * ${all}) / (${all} > 0)`;
 }
 
 function resultShare(by: string[], codes: string, of: string[] = []): string {

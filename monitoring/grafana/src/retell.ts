@@ -4,9 +4,10 @@ import { buckets, metric, perMinute, perSecond, quantile, same, share } from './
 import { THRESHOLDS } from './thresholds.js';
 
 const api = 'retell_api_seconds';
+/** Of each endpoint. What Retell refuses may be the caller's fault: it is not among them. */
 const apiFailing = share(
-  [],
-  metric(`${api}_count`, 'outcome!~"ok|aborted|not_configured"'),
+  ['endpoint'],
+  metric(`${api}_count`, 'outcome=~"timeout|unreachable|protocol"'),
   metric(`${api}_count`, 'outcome!~"aborted|not_configured"'),
 );
 const decisionsFailing = share(
@@ -28,11 +29,11 @@ export const retell = dashboard({
         figure({
           title: 'API errors',
           description:
-            'Share of requests to the API that were refused or got no usable answer. Over 1 % look at outcomes below, then at status.retellai.com.',
+            'Share of requests to the API without a usable answer, of the endpoint that is worst. Over 10 % look at outcomes below, then at status.retellai.com.',
           unit: 'percentunit',
           step: '5m',
-          threshold: THRESHOLDS.requestsFailing,
-          queries: [{ expr: apiFailing, legend: 'errors' }],
+          threshold: THRESHOLDS.retellApiFailing,
+          queries: [{ expr: `max(${apiFailing})`, legend: 'worst endpoint' }],
         }),
         figure({
           title: 'register-phone-call p95',
@@ -51,7 +52,7 @@ export const retell = dashboard({
             'Share of calls with method register that were not registered in time: they went to their fallback, and no agent took them.',
           unit: 'percentunit',
           step: '5m',
-          threshold: THRESHOLDS.requestsFailing,
+          threshold: THRESHOLDS.decisionsFailing,
           queries: [{ expr: decisionsFailing, legend: 'failing' }],
         }),
         figure({

@@ -17,13 +17,14 @@ export const security = dashboard({
       panels: [
         figure({
           title: 'From unknown sources',
+          threshold: THRESHOLDS.unknownSources,
           description:
-            'Requests per minute from addresses that are not configured; they get no answer. Some are always there; a wave is a scan, and a carrier among them has a new address.',
+            'Requests per minute, at the node that gets most, from addresses that are not configured; they get no answer. Some are always there; a wave is a scan, and a carrier among them has a new address.',
           unit: 'cpm',
           width: 6,
           queries: [
             {
-              expr: `sum(${nodePerMinute(['node'], metric(dropped, NODE, 'reason="unknown_source"'))})`,
+              expr: `max(${nodePerMinute(['node'], metric(dropped, NODE, 'reason="unknown_source"'))})`,
               legend: 'dropped',
             },
           ],
