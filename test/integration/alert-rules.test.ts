@@ -99,7 +99,7 @@ function levelLabels(record: string): string[] {
 }
 
 const documented = documentedMetrics();
-const { registry } = new Metrics({ version: '0.0.0', nodeStatistics: async () => new Map() });
+const { registry } = new Metrics({ version: '0.0.0', carriers: () => [] });
 const processMetrics = new Set(registry.getMetricsAsArray().map(({ name }) => name));
 
 /** The labels of a series, or undefined where neither the page, nor a rule, nor the process has it. */
