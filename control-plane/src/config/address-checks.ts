@@ -4,6 +4,7 @@ import {
   type HostPort,
   hostKey,
   isWildcard,
+  parseHepAddress,
   parseHostPort,
   parseRpcUrl,
   parseSipListen,
@@ -121,6 +122,7 @@ const targets: [pattern: string, parse: (text: string) => SipUri][] = [
   ['numbers[].fallback', parseSipUserUri],
   ['carriers[].gateways[].uri', parseSipUri],
   ['carriers[].register.registrar', parseSipUri],
+  ['capture.hep', parseHepAddress],
 ];
 
 /** Kamailio sends over a transport, and over IPv4 or IPv6, only from a socket of that kind. */

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { isWithin, parseAddress } from './networks.js';
-import { Refusal } from './refusal.js';
+import { Refusal, readable } from './refusal.js';
 
 /**
  * Parsers for the hosts, ports, SIP addresses and URLs that the configuration holds.
@@ -62,6 +62,19 @@ export function parseSipListen(text: string): SipListen {
     );
   }
   return { transport, host, port: parsePort(socket[3] ?? '') };
+}
+
+/** Parses the address of a capture server: `udp:address:port`. A name would have to be looked up for each message. */
+export function parseHepAddress(text: string): SipListen {
+  const form = 'write it like udp:192.0.2.30:9060 or udp:[2001:db8::30]:9060';
+  const address = readable(parseSipListen, text);
+  if (address?.transport !== 'udp') {
+    throw new Refusal(`is not udp:address:port with an IP address; ${form}`);
+  }
+  if (isWildcard(address.host)) {
+    throw new Refusal(`is not an address that can be sent to; ${form}`);
+  }
+  return address;
 }
 
 /** Parses a name or address with an optional port; IPv6 in brackets. */

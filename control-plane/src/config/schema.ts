@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { Api } from './schema/api.js';
 import { Calls } from './schema/calls.js';
+import { Capture } from './schema/capture.js';
 import { Carriers } from './schema/carriers.js';
 import { strict } from './schema/common.js';
 import { Numbers } from './schema/numbers.js';
@@ -55,6 +56,7 @@ export const ConfigSchema = Type.Object(
     calls: Calls,
     records: Records,
     webhooks: Webhooks,
+    capture: Type.Optional(Capture),
     api: Api,
     redis: Type.Optional(Redis),
     kamailio: Kamailio,
