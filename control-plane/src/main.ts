@@ -23,6 +23,7 @@ import { createHangupJobs } from './composition/hangup-jobs.js';
 import { createOrigination } from './composition/origination.js';
 import { createOwnerWebhooks } from './composition/owner-webhooks.js';
 import { createReconciler } from './composition/reconciler.js';
+import { createTraces } from './composition/traces.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
@@ -345,11 +346,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     stack.push(() => correlation.stop());
     stack.push(() => ownerWebhooks.sender.close());
+    const traces = await createTraces({
+      config,
+      version,
+      spansDone: (outcome, spans) => metrics.traces.spansDone(outcome, spans),
+    });
+    if (traces) stack.push(() => traces.stop());
     // Retell's answers are not waited for once it stops: what they were for falls back.
     const recordWriter = new DetailRecordWriter({
       redis,
       detailRecords,
       written: (version) => metrics.records.written(version),
+      created: traces && ((call) => traces.ended(call)),
       warn,
     });
     for (const part of [

@@ -38,6 +38,7 @@ export interface ConfigSections {
   carriers?: Record<string, unknown>[];
   transfers?: Record<string, unknown>;
   capture?: Record<string, unknown>;
+  traces?: Record<string, unknown>;
   webhooks?: Record<string, unknown>[];
   kamailio?: Record<string, unknown>;
   log?: Record<string, unknown>;

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis, Result } from 'ioredis';
+import type { Call } from './call.js';
 import type { DetailRecords } from './detail-records.js';
 import { DETAIL_RECORDS_DUE } from './merge-script.js';
 
@@ -9,6 +10,8 @@ export interface DetailRecordWriterOptions {
   detailRecords: DetailRecords;
   /** Told of each that was written: 1 for the first of a call, more for an amendment. */
   written: (version: number) => void;
+  /** Told of each call whose first one this replica wrote: no other is told of it. */
+  created?: ((call: Call) => void) | undefined;
   /** Told of trouble: nothing is lost, it is tried again. */
   warn: (detail: Record<string, unknown>, message: string) => void;
   /** Pause between two looks where nothing is due, in ms. Default 200. */
@@ -41,7 +44,7 @@ declare module 'ioredis' {
  * does; what one has taken and not written is written by another.
  */
 export class DetailRecordWriter {
-  readonly #o: Required<DetailRecordWriterOptions>;
+  readonly #o: DetailRecordWriterOptions & { pollMs: number };
   readonly #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
@@ -73,12 +76,12 @@ export class DetailRecordWriter {
 
   /** @returns how many pieces were done */
   async #step(): Promise<number> {
-    const { redis, detailRecords, written } = this.#o;
+    const { redis, detailRecords, written, created } = this.#o;
     const pieces = await redis.claimDetailRecords(DETAIL_RECORDS_DUE, LEASE_MS, STEP);
     if (pieces.length === 0) return 0;
     // A piece is the call's id and a number that tells it from others of the call.
     const ids = new Set(pieces.map((piece) => piece.slice(0, piece.lastIndexOf('/'))));
-    for (const version of await detailRecords.write([...ids])) if (version > 0) written(version);
+    for (const version of await detailRecords.write([...ids], created)) if (version > 0) written(version);
     await redis.zrem(DETAIL_RECORDS_DUE, ...pieces);
     return pieces.length;
   }

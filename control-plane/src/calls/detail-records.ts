@@ -77,14 +77,17 @@ export class DetailRecords {
   /**
    * Writes the detail records of calls that have ended, as far as anything has come since they were written last.
    *
+   * @param created told of each call whose first one this wrote
    * @returns the version of each that was written: 1 for the first, more for amendments, 0 for none
    */
-  async write(ids: readonly string[]): Promise<number[]> {
+  async write(ids: readonly string[], created: (call: Call) => void = () => {}): Promise<number[]> {
     const pipeline = this.#redis.pipeline();
+    const calls: Call[] = [];
     for (const call of await this.#store.getAll(ids)) {
       if (call === undefined || stateOf(call) !== 'ended') continue;
       const text = JSON.stringify(detailRecordOf(call));
       const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
+      calls.push(call);
       pipeline.writeDetailRecord(
         recordKey(call.id),
         DETAIL_RECORDS,
@@ -96,8 +99,9 @@ export class DetailRecords {
         call.carrier ?? '',
       );
     }
-    return ((await pipeline.exec()) ?? []).map(([error, version]) => {
+    return ((await pipeline.exec()) ?? []).map(([error, version], index) => {
       if (error) throw error;
+      if (version === 1) created(calls[index] as Call);
       return version as number;
     });
   }

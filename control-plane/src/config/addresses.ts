@@ -222,6 +222,19 @@ export function parseWebhookUrl(text: string): URL {
   return url;
 }
 
+/** Parses the URL of an OpenTelemetry collector. */
+export function parseOtlpUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const form = 'write it like http://127.0.0.1:4318/v1/traces';
+  if ((url?.protocol !== 'https:' && url?.protocol !== 'http:') || text.length > 2000) {
+    throw new Refusal(`is not an http or https URL of up to 2000 characters; ${form}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new Refusal('has a user or password in it; leave them out and write them into traces.headers');
+  }
+  return url;
+}
+
 /** Parses the address of Kamailio's JSON-RPC: `http://host[:port]/RPC`. */
 export function parseRpcUrl(text: string): HostPort {
   const url = URL.canParse(text) ? new URL(text) : undefined;

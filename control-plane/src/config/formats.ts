@@ -6,6 +6,7 @@ import {
   parseHost,
   parseHostName,
   parseHostPort,
+  parseOtlpUrl,
   parseRedisUrl,
   parseRpcUrl,
   parseSipListen,
@@ -48,6 +49,10 @@ const formats: Record<string, (text: string) => unknown> = {
     /^(?!.*[:"\\])[\x21-\x7e]{1,128}$/,
     'is not a usable user name; use 1 to 128 ASCII characters without spaces, colons, quotes and \\',
   ),
+  'header-value': requirePattern(
+    /^[\x21-\x7e](?:[\x20-\x7e]{0,2046}[\x21-\x7e])?$/,
+    'is not the value of a header; write 1 to 2048 ASCII characters without line ends',
+  ),
   e164: requirePattern(
     /^\+[1-9]\d{6,14}$/,
     'is not an E.164 number; write + and the country code, 7 to 15 digits, in quotes, like "+14155550100"',
@@ -59,6 +64,7 @@ const formats: Record<string, (text: string) => unknown> = {
   ),
   'failure-notice': parseFailureNotice,
   'hep-address': parseHepAddress,
+  'otlp-url': parseOtlpUrl,
   host: parseHost,
   'host-name': parseHostName,
   'host-port': parseHostPort,

@@ -9,6 +9,7 @@ import { Records } from './schema/records.js';
 import { Retell } from './schema/retell.js';
 import { Kamailio, Log, Redis } from './schema/runtime.js';
 import { Sip } from './schema/sip.js';
+import { Traces } from './schema/traces.js';
 import { Transfers } from './schema/transfers.js';
 import { Webhooks } from './schema/webhooks.js';
 
@@ -57,6 +58,7 @@ export const ConfigSchema = Type.Object(
     records: Records,
     webhooks: Webhooks,
     capture: Type.Optional(Capture),
+    traces: Type.Optional(Traces),
     api: Api,
     redis: Type.Optional(Redis),
     kamailio: Kamailio,

@@ -14,6 +14,7 @@ import { DeliveryMetrics } from './delivery-metrics.js';
 import { OriginationMetrics } from './origination-metrics.js';
 import { ReconciliationMetrics } from './reconciliation-metrics.js';
 import { RecordMetrics } from './record-metrics.js';
+import { TraceMetrics } from './trace-metrics.js';
 import { TransferMetrics } from './transfer-metrics.js';
 
 /** Longest to wait for a Kamailio node when Prometheus scrapes, and how long its figures are kept, in ms. */
@@ -60,6 +61,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly transfers = new TransferMetrics(this.registry);
   readonly records = new RecordMetrics(this.registry);
   readonly origination = new OriginationMetrics(this.registry);
+  readonly traces = new TraceMetrics(this.registry);
   readonly deliveries = new DeliveryMetrics(this.registry);
 
   readonly #calls = this.#counter('calls_total', 'Calls that came in', ['direction', 'carrier']);

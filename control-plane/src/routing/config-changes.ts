@@ -11,6 +11,7 @@ const RESTART: { [Section in keyof Config]?: 'all' | (keyof Config[Section] & st
   calls: ['keepalive_s', 'ring_timeout_s', 'hangup_timeout_ms', 'retention_days'],
   records: 'all',
   capture: 'all',
+  traces: 'all',
   api: 'all',
   redis: 'all',
   kamailio: 'all',
