@@ -1,48 +1,13 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { createTraces } from '../../control-plane/src/composition/traces.js';
 import type { Config } from '../../control-plane/src/config/schema.js';
 import { eventually } from '../harness/await.js';
+import { startCollector } from '../harness/otlp-collector.js';
 import { ANSWERED, recordsScene } from './records-fixture.js';
-
-interface Span {
-  traceId: string;
-  spanId: string;
-  parentSpanId?: string;
-  name: string;
-  startTimeUnixNano: string;
-  endTimeUnixNano: string;
-  attributes: { key: string; value: { stringValue?: string; intValue?: number } }[];
-  status: { code: number };
-}
 
 const modules = createRequire(import.meta.url).cache;
 const isLoaded = () => Object.keys(modules).some((path) => path.includes('@opentelemetry/sdk-trace'));
-
-/** A collector that keeps the spans it is sent. */
-async function startCollector(t: Test) {
-  const spans: Span[] = [];
-  const keys: unknown[] = [];
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const body = JSON.parse(Buffer.concat(chunks).toString());
-    keys.push(request.headers['x-key']);
-    for (const { scopeSpans } of body.resourceSpans)
-      for (const scope of scopeSpans) spans.push(...(scope.spans as Span[]));
-    response.setHeader('content-type', 'application/json').end('{}');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`, spans, keys };
-}
 
 async function tracesTo(t: Test, url: string, sample = 1) {
   const counts = { exported: 0, failed: 0, dropped: 0 };

@@ -4,7 +4,6 @@ import {
   type HostPort,
   hostKey,
   isWildcard,
-  parseHepAddress,
   parseHostPort,
   parseRpcUrl,
   parseSipListen,
@@ -16,6 +15,7 @@ import type { Show } from './describe.js';
 import type { ConfigProblem } from './errors.js';
 import { type Network, parseNetwork } from './networks.js';
 import { type Located, listOf } from './path.js';
+import { parseHepAddress } from './receivers.js';
 import { readable } from './refusal.js';
 
 /** Checks of addresses against each other: networks, ports, and the sockets that reach them. */

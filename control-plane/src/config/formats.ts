@@ -2,11 +2,9 @@ import {
   isSipUser,
   parseAdvertise,
   parseBaseUrl,
-  parseHepAddress,
   parseHost,
   parseHostName,
   parseHostPort,
-  parseOtlpUrl,
   parseRedisUrl,
   parseRpcUrl,
   parseSipListen,
@@ -16,6 +14,7 @@ import {
   SIP_USER_CHARACTERS,
 } from './addresses.js';
 import { parseNetwork } from './networks.js';
+import { parseHepAddress, parseOtlpUrl } from './receivers.js';
 import { Refusal } from './refusal.js';
 
 const parsePrefix = requirePattern(

@@ -1,4 +1,4 @@
-import { parseHepAddress } from '../config/addresses.js';
+import { parseHepAddress } from '../config/receivers.js';
 import type { Config } from '../config/schema.js';
 import { hasSeveralAddresses, publicAddress, sipSockets } from './sockets.js';
 
