@@ -1,9 +1,11 @@
 import t, { type Test } from 'tap';
 import { eventually } from '../harness/await.js';
 import { type HepPacket, HepServer } from '../harness/hep-server.js';
+import { oneCarrier } from '../harness/outbound.js';
 import { dial, establish, nothingLeft, type Scene, startScene } from '../harness/scene.js';
 import type { IncomingCall, SipMessage, TraceEntry } from '../harness/sip-peer.js';
 import { NUMBER } from '../harness/stack.js';
+import { begin, endOf, nextRefer } from '../harness/transfers.js';
 
 /** How a message is told from others of its call: both legs share the Call-ID. */
 function nameOf(message: SipMessage): string {
@@ -85,6 +87,19 @@ t.test('a refused call, a cancelled one and one that the API ends are captured t
   const packets = await allCaptured(t, scene, hep, caller.callId);
   t.ok(packets.every(({ captureId }) => captureId === 2001));
   await nothingLeft(t, scene);
+});
+
+t.test('of a transfer the REFER is captured as it leaves, not as Kamailio hands it to itself', async (t) => {
+  const hep = await HepServer.start(t);
+  const scene = await oneCarrier(t, { config: { capture: { hep: hep.address } } });
+  const { caller, callee, record } = await establish(scene);
+  const arrived = nextRefer(caller);
+  const { id } = await begin(scene.stack, record.id);
+  (await arrived).reply(603);
+  t.equal((await endOf(scene.stack, record.id, id)).state, 'rejected');
+  t.equal((await callee.bye()).status, 200);
+  await nothingLeft(t, scene);
+  await allCaptured(t, scene, hep, caller.callId);
 });
 
 t.test('over TCP too; neither probes of gateways nor RPC with its token is captured', async (t) => {
