@@ -25,6 +25,7 @@ import { createOrigination } from './composition/origination.js';
 import { createOwnerWebhooks } from './composition/owner-webhooks.js';
 import { createReadings } from './composition/readings.js';
 import { createReconciler } from './composition/reconciler.js';
+import { createTraces } from './composition/traces.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
 import { parseHostPort } from './config/addresses.js';
@@ -351,13 +352,21 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
     stack.push(() => correlation.stop());
     stack.push(() => ownerWebhooks.sender.close());
+    const traces = await createTraces({
+      config,
+      version,
+      spansDone: (outcome, spans) => metrics.traces.spansDone(outcome, spans),
+    });
+    if (traces) stack.push(() => traces.stop());
     // Retell's answers are not waited for once it stops: what they were for falls back.
     const recordWriter = new DetailRecordWriter({
       redis,
       detailRecords,
-      written: (version, record) => {
+      written: (version, record, call) => {
         metrics.records.written(version);
-        if (version === 1) metrics.calls.ended(record);
+        if (version > 1) return;
+        metrics.calls.ended(record);
+        traces?.ended(call);
       },
       warn,
     });

@@ -38,6 +38,8 @@ export function renderConfig(options: StackOptions, own: StackConfig): string {
       },
     ],
     ...(options.config?.transfers && { transfers: options.config.transfers }),
+    ...(options.config?.capture && { capture: options.config.capture }),
+    ...(options.config?.traces && { traces: options.config.traces }),
     ...(options.config?.webhooks && { webhooks: options.config.webhooks }),
     calls: { hangup_timeout_ms: 3000, ...options.config?.calls },
     api: {

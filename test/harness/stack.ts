@@ -37,6 +37,8 @@ export interface ConfigSections {
   numbers?: Record<string, unknown>[];
   carriers?: Record<string, unknown>[];
   transfers?: Record<string, unknown>;
+  capture?: Record<string, unknown>;
+  traces?: Record<string, unknown>;
   webhooks?: Record<string, unknown>[];
   kamailio?: Record<string, unknown>;
   log?: Record<string, unknown>;

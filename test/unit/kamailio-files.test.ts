@@ -265,3 +265,23 @@ t.test(
     t.end();
   },
 );
+
+t.test('copies for a capture server are configured where there is one, with an id for each node', (t) => {
+  t.notOk(nodeFileOf().some((line) => line.includes('CAPTURE')));
+  const nodes = ['first', 'node1'].map((name, index) => ({
+    name,
+    rpc_url: `http://127.0.0.1:80${index}0/RPC`,
+  }));
+  const lines = nodeFileOf({ capture: { hep: 'udp:192.0.2.30:9060' }, kamailio: { nodes } });
+  t.ok(lines.includes('#!define WITH_CAPTURE'));
+  t.ok(lines.includes('#!substdef "!CAPTURE_SERVER!192.0.2.30:9060!g"'));
+  t.ok(lines.includes('#!define CAPTURE_ID 2002'));
+  for (const hep of ['tcp:192.0.2.30:9060', 'udp:homer.example.com:9060', 'udp:0.0.0.0:9060', '192.0.2.30']) {
+    t.throws(() => configOf({ capture: { hep } }), /capture\.hep: .* is not /, hep);
+  }
+  t.throws(
+    () => configOf({ capture: { hep: 'udp:[2001:db8::30]:9060' } }),
+    /no udp socket with an IPv6 address/,
+  );
+  t.end();
+});

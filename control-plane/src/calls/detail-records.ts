@@ -47,7 +47,7 @@ declare module 'ioredis' {
 }
 
 /** Told of a detail record that was written: version 1 is the first of a call, more is an amendment. */
-export type DetailRecordObserver = (version: number, record: DetailRecord) => void;
+export type DetailRecordObserver = (version: number, record: DetailRecord, call: Call) => void;
 
 export interface DetailRecordFilter {
   /** Ended at this time or later, in ms since 1970. */
@@ -85,11 +85,11 @@ export class DetailRecords {
    */
   async write(ids: readonly string[], written: DetailRecordObserver): Promise<void> {
     const pipeline = this.#redis.pipeline();
-    const records: DetailRecord[] = [];
+    const ended: [record: DetailRecord, call: Call][] = [];
     for (const call of await this.#store.getAll(ids)) {
       if (call === undefined || stateOf(call) !== 'ended') continue;
       const record = detailRecordOf(call);
-      records.push(record);
+      ended.push([record, call]);
       const text = JSON.stringify(record);
       const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
       pipeline.writeDetailRecord(
@@ -106,7 +106,7 @@ export class DetailRecords {
     let failure: Error | undefined;
     for (const [i, [error, version]] of ((await pipeline.exec()) ?? []).entries()) {
       if (error) failure ??= error;
-      else if ((version as number) > 0) written(version as number, records[i] as DetailRecord);
+      else if ((version as number) > 0) written(version as number, ...(ended[i] as (typeof ended)[number]));
     }
     if (failure !== undefined) throw failure;
   }

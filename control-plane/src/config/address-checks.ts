@@ -15,6 +15,7 @@ import type { Show } from './describe.js';
 import type { ConfigProblem } from './errors.js';
 import { type Network, parseNetwork } from './networks.js';
 import { type Located, listOf } from './path.js';
+import { parseHepAddress } from './receivers.js';
 import { readable } from './refusal.js';
 
 /** Checks of addresses against each other: networks, ports, and the sockets that reach them. */
@@ -121,6 +122,7 @@ const targets: [pattern: string, parse: (text: string) => SipUri][] = [
   ['numbers[].fallback', parseSipUserUri],
   ['carriers[].gateways[].uri', parseSipUri],
   ['carriers[].register.registrar', parseSipUri],
+  ['capture.hep', parseHepAddress],
 ];
 
 /** Kamailio sends over a transport, and over IPv4 or IPv6, only from a socket of that kind. */

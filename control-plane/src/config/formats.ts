@@ -14,6 +14,7 @@ import {
   SIP_USER_CHARACTERS,
 } from './addresses.js';
 import { parseNetwork } from './networks.js';
+import { parseHepAddress, parseOtlpUrl } from './receivers.js';
 import { Refusal } from './refusal.js';
 
 const parsePrefix = requirePattern(
@@ -47,6 +48,10 @@ const formats: Record<string, (text: string) => unknown> = {
     /^(?!.*[:"\\])[\x21-\x7e]{1,128}$/,
     'is not a usable user name; use 1 to 128 ASCII characters without spaces, colons, quotes and \\',
   ),
+  'header-value': requirePattern(
+    /^[\x21-\x7e](?:[\x20-\x7e]{0,2046}[\x21-\x7e])?$/,
+    'is not the value of a header; write 1 to 2048 ASCII characters without line ends',
+  ),
   e164: requirePattern(
     /^\+[1-9]\d{6,14}$/,
     'is not an E.164 number; write + and the country code, 7 to 15 digits, in quotes, like "+14155550100"',
@@ -57,6 +62,8 @@ const formats: Record<string, (text: string) => unknown> = {
     'is not a path; write it like /etc/retell-proxy/fullchain.pem, without quotes, \\ and line ends',
   ),
   'failure-notice': parseFailureNotice,
+  'hep-address': parseHepAddress,
+  'otlp-url': parseOtlpUrl,
   host: parseHost,
   'host-name': parseHostName,
   'host-port': parseHostPort,

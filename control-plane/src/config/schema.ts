@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { Api } from './schema/api.js';
 import { Calls } from './schema/calls.js';
+import { Capture } from './schema/capture.js';
 import { Carriers } from './schema/carriers.js';
 import { strict } from './schema/common.js';
 import { Numbers } from './schema/numbers.js';
@@ -8,6 +9,7 @@ import { Records } from './schema/records.js';
 import { Retell } from './schema/retell.js';
 import { Kamailio, Log, Redis } from './schema/runtime.js';
 import { Sip } from './schema/sip.js';
+import { Traces } from './schema/traces.js';
 import { Transfers } from './schema/transfers.js';
 import { Webhooks } from './schema/webhooks.js';
 
@@ -55,6 +57,8 @@ export const ConfigSchema = Type.Object(
     calls: Calls,
     records: Records,
     webhooks: Webhooks,
+    capture: Type.Optional(Capture),
+    traces: Type.Optional(Traces),
     api: Api,
     redis: Type.Optional(Redis),
     kamailio: Kamailio,

@@ -1,3 +1,4 @@
+import { parseHepAddress } from '../config/receivers.js';
 import type { Config } from '../config/schema.js';
 import { hasSeveralAddresses, publicAddress, sipSockets } from './sockets.js';
 
@@ -38,6 +39,7 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
     `#!define RING_TIMEOUT_MS ${config.calls.ring_timeout_s * 1000}`,
     `#!define DECISION_TIMEOUT_MS ${config.retell.register_timeout_ms}`,
     ...(config.sip.tls === undefined ? [] : ['#!define WITH_TLS']),
+    ...capture(config, node.name),
     // With several addresses the kernel's route decides which of them a message leaves from.
     ...(hasSeveralAddresses(listen) ? ['mhomed=1'] : []),
     ...listen.map((socket) => `listen=${socket}${advertised(config, socket)}`),
@@ -48,6 +50,17 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
 
 function advertised(config: Config, socket: string): string {
   return config.sip.advertise === undefined ? '' : ` advertise ${publicAddress(config, socket)}`;
+}
+
+function capture({ capture: section, kamailio }: Config, node: string): string[] {
+  if (section === undefined) return [];
+  const { host, port } = parseHepAddress(section.hep);
+  const position = kamailio.nodes.findIndex(({ name }) => name === node);
+  return [
+    '#!define WITH_CAPTURE',
+    substitute('CAPTURE_SERVER', `${host.includes(':') ? `[${host}]` : host}:${port}`),
+    `#!define CAPTURE_ID ${section.node_id + position}`,
+  ];
 }
 
 function redisServer(redisUrl: string): string {

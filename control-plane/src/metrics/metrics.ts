@@ -22,6 +22,7 @@ import { OriginationMetrics } from './origination-metrics.js';
 import { ReconciliationMetrics } from './reconciliation-metrics.js';
 import { RecordMetrics } from './record-metrics.js';
 import { RedisMetrics } from './redis-metrics.js';
+import { TraceMetrics } from './trace-metrics.js';
 import { TransferMetrics } from './transfer-metrics.js';
 
 export interface MetricsSources {
@@ -37,6 +38,7 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
   readonly transfers = new TransferMetrics(this.registry);
   readonly records = new RecordMetrics(this.registry);
   readonly origination = new OriginationMetrics(this.registry);
+  readonly traces = new TraceMetrics(this.registry);
   readonly deliveries = new DeliveryMetrics(this.registry);
   readonly calls: CallMetrics;
   readonly limits: LimitMetrics;

@@ -10,6 +10,8 @@ const RESTART: { [Section in keyof Config]?: 'all' | (keyof Config[Section] & st
   retell: ['register_timeout_ms'],
   calls: ['keepalive_s', 'ring_timeout_s', 'hangup_timeout_ms', 'retention_days'],
   records: 'all',
+  capture: 'all',
+  traces: 'all',
   api: 'all',
   redis: 'all',
   kamailio: 'all',
