@@ -14,6 +14,12 @@ export interface NodeFileOptions {
 }
 
 /**
+ * Events that may wait for Redis, for each MiB of shared memory: a quarter of it at 1 KiB each, so that calls always have
+ * the rest.
+ */
+const EVENTS_PER_MB = 256;
+
+/**
  * The file that a Kamailio node is started with: its addresses and sizes as definitions, then the
  * configuration that all nodes share. It holds no secret: they come as environment variables
  * (KAMAILIO_RPC_TOKEN, REDIS_PASSWORD).
@@ -34,6 +40,7 @@ export function renderNodeFile(config: Config, options: NodeFileOptions): string
     `#!define RPC_PORT ${rpc.port}`,
     substitute('REDIS_SERVER', redisServer(options.redisUrl)),
     `#!define SIP_WORKERS ${config.sip.workers}`,
+    substitute('EVENT_QUEUE_SIZE', String(config.kamailio.shared_memory_mb * EVENTS_PER_MB)),
     `#!define MAX_DURATION_S ${config.calls.max_duration_s}`,
     ...(config.calls.keepalive_s === 0 ? [] : [`#!define KEEPALIVE_S ${config.calls.keepalive_s}`]),
     `#!define RING_TIMEOUT_MS ${config.calls.ring_timeout_s * 1000}`,
