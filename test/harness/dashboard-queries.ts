@@ -93,3 +93,11 @@ function closing(expr: string, begin: number): number {
   }
   return expr.length;
 }
+
+/** As Grafana sends it, with all values chosen. */
+export function filledIn(expr: string): string {
+  return expr
+    .replaceAll('$__rate_interval', '5m')
+    .replaceAll('$__range', '6h')
+    .replace(/\$(node|carrier|direction)\b/g, '.*');
+}

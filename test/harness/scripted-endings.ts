@@ -18,7 +18,7 @@ const SECOND_HOST = '127.0.0.4';
 const FALLBACK_HOST = '127.0.0.5';
 
 /** Our numbers, by what becomes of calls to them. */
-const NUMBERS = {
+export const NUMBERS = {
   trunk: '+14155550100',
   register: '+14155550101',
   unknownAgent: '+14155550102',

@@ -2,17 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { allQueries } from '../harness/dashboard-queries.js';
+import { allQueries, filledIn } from '../harness/dashboard-queries.js';
 
 const missing = spawnSync('promtool', ['--version']).error !== undefined;
-
-/** As Grafana sends it, with all values chosen. */
-function filledIn(expr: string): string {
-  return expr
-    .replaceAll('$__rate_interval', '5m')
-    .replaceAll('$__range', '6h')
-    .replace(/\$(node|carrier|direction)\b/g, '.*');
-}
 
 t.test('Prometheus can read every query', { skip: missing && 'promtool is not installed' }, async (t) => {
   // promtool has no check of a lone query, so each is a rule; its message names the rule, and that the place.

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Direction } from '../calls/call.js';
-import type { DueKind } from '../calls/due/kinds.js';
+import { DUE_KINDS, type DueKind } from '../calls/due/kinds.js';
 import type { DueOutcome } from '../calls/due/work.js';
 import type { CallObserver } from '../calls/event-handler.js';
 import type { HangupOutcome } from '../calls/hangup/outcome.js';
@@ -24,6 +24,7 @@ import { RecordMetrics } from './record-metrics.js';
 import { RedisMetrics } from './redis-metrics.js';
 import { TraceMetrics } from './trace-metrics.js';
 import { TransferMetrics } from './transfer-metrics.js';
+import { startAtZero } from './zeros.js';
 
 export interface MetricsSources {
   version: string;
@@ -131,6 +132,16 @@ export class Metrics implements CallObserver, DecisionObserver, DriftObserver, Z
     for (const name of ['handles', 'requests', 'resources'])
       this.registry.removeSingleMetric(`nodejs_active_${name}_total`);
     this.#gauge('build_info', 'The version that runs', ['version']).set({ version }, 1);
+    startAtZero(this.#hangups, { outcome: ['ended', 'already_ended', 'partial', 'failed', 'refused'] });
+    startAtZero(this.#hangupJobs, { outcome: ['done', 'cancelled'] });
+    startAtZero(this.#zombiesFound, {
+      side: ['retell', 'here'],
+      by: ['call_end', 'webhook', 'reconciler'],
+    });
+    startAtZero(this.#zombiesEnded, { side: ['retell', 'here'], outcome: ['ended', 'observed', 'failed'] });
+    startAtZero(this.#dueWork, { kind: DUE_KINDS, outcome: ['done', 'failed', 'dropped'] });
+    startAtZero(this.#orphans, { outcome: ['stopped', 'failed'] });
+    startAtZero(this.#reloads, { outcome: ['applied', 'incomplete', 'invalid'] });
     const labels = new CarrierLabels(carriers);
     this.calls = new CallMetrics(this.registry, labels);
     this.limits = new LimitMetrics(this.registry, labels);

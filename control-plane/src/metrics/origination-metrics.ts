@@ -1,6 +1,7 @@
 import { Counter, type Registry } from 'prom-client';
 import type { OriginationErrorCode } from '../routing/origination-error.js';
 import type { UnplacedOutcome } from '../routing/unplaced-calls.js';
+import { startAtZero } from './zeros.js';
 
 /** `failed`: something of ours did not work. */
 export type CreationOutcome = 'created' | 'replayed' | 'failed' | OriginationErrorCode;
@@ -24,6 +25,8 @@ export class OriginationMetrics {
       labelNames: ['outcome'],
       registers,
     });
+    startAtZero(this.#created, { outcome: ['created', 'replayed', 'failed', 'refused', 'unknown_outcome'] });
+    startAtZero(this.#unplaced, { outcome: ['ended_at_retell', 'no_invite'] });
   }
 
   callCreated(outcome: CreationOutcome): void {

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ReconcilerObserver, Reconciliation, RunOutcome } from '../calls/reconciler/reconciler.js';
+import { startAtZero } from './zeros.js';
 
 /** What the comparisons of dialogs, records and Retell's calls come to. */
 export class ReconciliationMetrics implements ReconcilerObserver {
@@ -33,6 +34,7 @@ export class ReconciliationMetrics implements ReconcilerObserver {
       labelNames: ['kind', 'action'],
       registers,
     });
+    startAtZero(this.#runs, { outcome: ['complete', 'incomplete', 'failed'] });
   }
 
   reconciled(outcome: RunOutcome, result: Reconciliation | undefined): void {

@@ -1,7 +1,13 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Telling } from '../calls/transfer/follow-up.js';
 import type { TransferObserver } from '../calls/transfer/tracker.js';
-import type { TransferOutcome, TransferSource, TransferStage } from '../calls/transfer/transfer.js';
+import {
+  TOLD_STAGES,
+  type TransferOutcome,
+  type TransferSource,
+  type TransferStage,
+} from '../calls/transfer/transfer.js';
+import { startAtZero } from './zeros.js';
 
 /** Upper bounds in s: a refusal takes milliseconds, a callee rings for a minute. */
 const BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300];
@@ -46,6 +52,16 @@ export class TransferMetrics implements TransferObserver {
       help: "Calls of Retell's custom functions",
       labelNames: ['function', 'outcome'],
       registers,
+    });
+    startAtZero(this.#stages, { stage: ['requested', ...TOLD_STAGES] });
+    startAtZero(this.#ended, {
+      source: ['api', 'function', 'retell'],
+      outcome: ['succeeded', 'rejected', 'failed', 'timed_out', 'call_ended'],
+    });
+    startAtZero(this.#notices, { outcome: ['told', 'not_told'] });
+    startAtZero(this.#functions, {
+      function: ['transfer_call', 'end_call'],
+      outcome: ['begun', 'done', 'not_done', 'refused', 'failed'],
     });
   }
 
