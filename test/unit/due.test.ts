@@ -257,10 +257,12 @@ t.test('a stop waits for what is in hand and takes nothing more', async (t) => {
     release = resolve;
   });
   let begun = false;
+  // No look is under way when it stops: the next one would come in a minute.
+  const options = { pollMs: 60_000 };
   const work = await worker(async () => {
     begun = true;
     await held;
-  });
+  }, options);
   await work.schedule('max_duration', 'a', 0);
   work.start();
   await eventually('it has begun', () => begun);
