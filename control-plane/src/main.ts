@@ -5,7 +5,6 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { CallFigures } from './calls/call-figures.js';
 import { CallChanges } from './calls/changes.js';
-import { DetailRecordWriter } from './calls/detail-record-writer.js';
 import { DetailRecords } from './calls/detail-records.js';
 import { endByDeadline } from './calls/due/deadline.js';
 import { dueAfter } from './calls/due/plan.js';
@@ -16,7 +15,6 @@ import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
-import { RecordsFile } from './calls/records-file.js';
 import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
@@ -25,6 +23,8 @@ import { createOrigination } from './composition/origination.js';
 import { createOwnerWebhooks } from './composition/owner-webhooks.js';
 import { createReadings } from './composition/readings.js';
 import { createReconciler } from './composition/reconciler.js';
+import { createRecords } from './composition/records.js';
+import { createRetellWebhooks } from './composition/retell-webhooks.js';
 import { createTraces } from './composition/traces.js';
 import { createTransfers } from './composition/transfers.js';
 import { ActiveConfig } from './config/active.js';
@@ -42,12 +42,7 @@ import { Metrics } from './metrics/metrics.js';
 import { connectPatientRedis, connectRedis } from './redis.js';
 import { AgentFunctions } from './retell/agent-functions.js';
 import { RetellApi } from './retell/api.js';
-import { CallFinder } from './retell/call-finder.js';
-import { CallWebhook } from './retell/call-webhook.js';
-import { InboundCorrelation } from './retell/correlation.js';
 import { Reaper } from './retell/reaper.js';
-import { WebhookStore } from './retell/webhook-store.js';
-import { WebhookWorker } from './retell/webhook-worker.js';
 import { Carriers } from './routing/carriers.js';
 import { Decisions } from './routing/decisions.js';
 import { Drains } from './routing/drains.js';
@@ -56,11 +51,6 @@ import { ExpectedCalls } from './routing/expected-calls.js';
 import { Register } from './routing/register.js';
 import { Reload, type ReloadResult } from './routing/reload.js';
 import { RetellSlots } from './routing/slots.js';
-
-/** How often what is too old is forgotten, in ms. */
-const TRIM_INTERVAL_MS = 60_000;
-/** How long Kamailio's events are kept once they are in the records, in ms. */
-const RAW_EVENTS_KEPT_MS = 86_400_000;
 
 export interface ControlPlaneOptions {
   config: Config;
@@ -169,12 +159,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       observer: metrics,
       warn,
     });
-    const correlation = new InboundCorrelation({
+    const retellWebhooks = createRetellWebhooks({
+      config: active,
+      redis,
+      stream: await opened(connectPatientRedis(redisUrl, warn), stack),
+      consumer,
       store,
-      correlated: (how) => metrics.webhookCorrelated(how),
+      due: { apply: (pieces) => due.apply(pieces), hasten: (...piece) => due.hasten(...piece) },
+      metrics,
       warn,
     });
-
     const reaper = new Reaper({
       config: active,
       api: retell,
@@ -227,35 +221,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       handlers: {
         ...transferWork,
         ...ownerWebhooks.handlers,
+        ...retellWebhooks.handlers,
         max_duration: (id) => endByDeadline(hangup, id),
         missing_bye: (id) => hangup.sendMissingByes(id),
         retell_lingers: async (id) => void (await reaper.checkRetell(id)),
         dialog_lingers: async (id) => void (await reaper.checkHere(id)),
         created_call: (id, last) => unplaced.look(id, last),
-        retell_webhook: (id, last) => webhookWorker.again(id, last),
       },
       warn,
       tried: (kind, outcome) => metrics.dueWorkTried(kind, outcome),
       overdue: (pieces) => metrics.dueWorkOverdue(pieces),
-    });
-
-    const finder = new CallFinder(store);
-    const callWebhook = new CallWebhook({
-      config: active,
-      store,
-      due,
-      finder,
-      correlated: (how) => metrics.webhookCorrelated(how),
-    });
-    const webhooks = new WebhookStore(redis);
-    const webhookWorker = new WebhookWorker({
-      redis: await opened(connectPatientRedis(redisUrl, warn), stack),
-      consumer,
-      store: webhooks,
-      callWebhook,
-      due,
-      handled: (event, outcome, lagS) => metrics.callWebhookHandled(event, outcome, lagS),
-      warn,
     });
 
     const drains = new Drains({
@@ -277,14 +252,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         slotsNotSet: (node, err) => warn({ err, node }, "Retell's slots not set"),
       },
     });
-    const records = new OpenRecords(redis);
-    const drift = new LimitDrift({ config: active, records, nodes: tables, observer: metrics });
+    const openRecords = new OpenRecords(redis);
+    const drift = new LimitDrift({ config: active, records: openRecords, nodes: tables, observer: metrics });
     const reconciler = createReconciler({
       config: active,
       redis,
       nodes,
       store,
-      records,
+      records: openRecords,
       due,
       retell,
       reaper,
@@ -329,10 +304,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       eventStreamDropped: () => metrics.records.eventStreamDropped(),
       detailRecords,
       erasure: new Erasure(redis),
-      correlation,
-      webhooks,
+      correlation: retellWebhooks.correlation,
+      webhooks: retellWebhooks.webhooks,
       endpoints: ownerWebhooks.endpoints,
-      functions: new AgentFunctions({ config: active, store, finder, transfers, hangup }),
+      functions: new AgentFunctions({
+        config: active,
+        store,
+        finder: retellWebhooks.finder,
+        transfers,
+        hangup,
+      }),
       functionDone: (name, outcome) => metrics.transfers.functionDone(name, outcome),
       transfers,
       origination,
@@ -350,7 +331,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       checks,
     });
 
-    stack.push(() => correlation.stop());
+    stack.push(() => retellWebhooks.correlation.stop());
     stack.push(() => ownerWebhooks.sender.close());
     const traces = await createTraces({
       config,
@@ -358,26 +339,26 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       spansDone: (outcome, spans) => metrics.traces.spansDone(outcome, spans),
     });
     if (traces) stack.push(() => traces.stop());
-    // Retell's answers are not waited for once it stops: what they were for falls back.
-    const recordWriter = new DetailRecordWriter({
+    const records = createRecords({
+      config,
       redis,
+      store,
       detailRecords,
-      written: (version, record, call) => {
-        metrics.records.written(version);
-        if (version > 1) return;
-        metrics.calls.ended(record);
-        traces?.ended(call);
-      },
+      webhooks: retellWebhooks.webhooks,
+      backlog,
+      nodes: [...nodes.keys()],
+      metrics,
+      ended: (call) => traces?.ended(call),
       warn,
     });
     const readings = createReadings({ config: active, redis, nodes, tables, metrics });
     for (const part of [
       ...readings,
       due,
-      recordWriter,
+      ...records,
       reader,
       ownerWebhooks.fanOut,
-      webhookWorker,
+      retellWebhooks.worker,
       decisions,
       reload,
       drains,
@@ -387,28 +368,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reconciler,
     ]) {
       part.start();
-      stack.push(() => part.stop());
+      stack.push(async () => part.stop());
     }
+    // Its answers are not waited for once it stops: what they were for falls back.
     stack.push(async () => retell.close());
-    const { directory, file_days } = config.records;
-    if (directory !== undefined) {
-      const file = new RecordsFile({ redis, directory, fileDays: file_days, warn });
-      file.start();
-      stack.push(() => file.stop());
-    }
-    const trim = async () => {
-      const now = Date.now();
-      await Promise.all([
-        store.trim(now),
-        detailRecords.trim(now),
-        webhooks.trim(now - config.calls.retention_days * 86_400_000),
-        ...[...nodes.keys()].map((node) => backlog.trim(node, now - RAW_EVENTS_KEPT_MS)),
-      ]);
-    };
-    const trimming = setInterval(() => {
-      trim().catch((err) => warn({ err }, 'what is too old was not forgotten'));
-    }, TRIM_INTERVAL_MS);
-    stack.push(async () => clearInterval(trimming));
     stack.push(() => app.close());
     const url = await listen(app, config.api.listen);
     return { url, reload: () => reload.run(), stop };
