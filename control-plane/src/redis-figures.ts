@@ -4,6 +4,7 @@ import { streamOf as eventsOf } from './kamailio/event-reader.js';
 import { WEBHOOKS } from './retell/webhook-store.js';
 import { streamOf as decisionsOf } from './routing/decisions.js';
 import { GROUP } from './stream-consumer.js';
+import { groupInfo } from './stream-entries.js';
 
 /** Entries of a stream that nobody has handled yet. */
 export interface StreamLag {
@@ -63,18 +64,12 @@ async function groupLag(
   node: string,
   key: string,
 ): Promise<StreamLag | undefined> {
-  const groups = await redis.xinfo('GROUPS', key).catch((error: unknown) => {
-    // Nothing was written to it yet.
-    if (error instanceof Error && error.message.includes('no such key')) return [];
-    throw error;
-  });
-  for (const list of groups as unknown[][]) {
-    const value = (name: string) => list[list.indexOf(name) + 1];
-    if (value('name') !== GROUP) continue;
-    const lag = list.includes('lag') ? value('lag') : null;
-    return lag === null ? undefined : { stream, node, entries: Number(lag) + Number(value('pending')) };
-  }
-  return { stream, node, entries: 0 };
+  const group = await groupInfo(redis, key, GROUP);
+  if (group === undefined) return { stream, node, entries: 0 };
+  const lag = group.get('lag') ?? undefined;
+  return lag === undefined
+    ? undefined
+    : { stream, node, entries: Number(lag) + Number(group.get('pending')) };
 }
 
 function bytesOf(info: string, name: string): number {

@@ -14,6 +14,10 @@ export function callOfRecord(id: string, record: RecordFields): Call {
   const retell = once(() => retellDetailsOf(record));
   const transfers = once(() => transfersOf(record));
   const timeline = once(() => timelineOf(record, transfers()));
+  const { carrier, gateway } = record;
+  const attempts = once(() => attemptsOf({ direction, carrier, gateway, timeline: timeline() }));
+  const transferredTo = once(() => transferredToOf(record));
+  const dialog = once(() => (record.dialog === undefined ? undefined : JSON.parse(record.dialog)));
   const createdAt = number(record.created_at) ?? timeline()[0]?.at ?? 0;
   const invitedAt =
     number(record.invited_at) ?? (record.sip_call_id === undefined ? undefined : number(record.created_at));
@@ -29,8 +33,8 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     id,
     direction,
     source: record.source,
-    carrier: record.carrier,
-    gateway: record.gateway,
+    carrier,
+    gateway,
     node: record.node ?? '',
     number: record.number,
     from: record.from,
@@ -60,7 +64,7 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     retell_stopped_at: number(record.retell_stopped_at),
     erased_at: number(record.erased_at),
     get dialog() {
-      return record.dialog === undefined ? undefined : JSON.parse(record.dialog);
+      return dialog();
     },
     refusal: given({
       cancel_sent_at: number(record.cancel_sent_at),
@@ -74,10 +78,10 @@ export function callOfRecord(id: string, record: RecordFields): Call {
     },
     transferred_from: record.transferred_from === undefined ? undefined : JSON.parse(record.transferred_from),
     get transferred_to() {
-      return transferredTo(record);
+      return transferredTo();
     },
     get attempts() {
-      return attemptsOf(this);
+      return attempts();
     },
     get timeline() {
       return timeline();
@@ -115,7 +119,7 @@ function transferEntries(transfer: Transfer): TimelineEntry[] {
   ];
 }
 
-function transferredTo(record: RecordFields): Tie[] {
+function transferredToOf(record: RecordFields): Tie[] {
   return Object.entries(record)
     .filter(([field]) => field.startsWith(TRANSFERRED_TO_PREFIX))
     .map(([field, value]) => ({ call_id: field.slice(TRANSFERRED_TO_PREFIX.length), ...JSON.parse(value) }))

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
+import { BEFORE_ALL, isEarlier, streamInfo } from '../stream-entries.js';
 import { type DetailRecord, detailRecordOf } from './detail-record.js';
+import { iso } from './iso.js';
 import {
   eventBounds,
   eventsAfter,
-  isEarlier,
   PUBLIC_EVENTS,
   type PublicEvent,
   type PublicEventType,
@@ -61,7 +62,7 @@ export class EventFeed {
     while (!signal.aborted) {
       let step: PublicEvent[] = [];
       try {
-        place ??= (await eventBounds(this.#redis)).newest ?? '0-0';
+        place ??= (await eventBounds(this.#redis)).newest ?? BEFORE_ALL;
         step = await eventsAfter(this.#redis, place, STEP);
         const wanted = await this.#withCalls(step.filter((event) => isWanted(event, filter)));
         for (const told of wanted) yield told;
@@ -92,8 +93,8 @@ export class EventFeed {
   async #mayHaveMissed(after: string): Promise<boolean> {
     const { oldest } = await eventBounds(this.#redis);
     if (oldest === undefined || !isEarlier(after, oldest)) return false;
-    const info = (await this.#redis.xinfo('STREAM', PUBLIC_EVENTS)) as unknown[];
-    const figure = (name: string) => Number(info[info.indexOf(name) + 1]);
+    const info = await streamInfo(this.#redis, PUBLIC_EVENTS);
+    const figure = (name: string) => Number(info?.get(name));
     return figure('entries-added') > figure('length');
   }
 }
@@ -108,7 +109,7 @@ export function eventBody({
 }) {
   return {
     type: event.type,
-    timestamp: new Date(event.at).toISOString(),
+    timestamp: iso(event.at),
     data: { call_id: event.call_id, transfer_id: event.transfer_id ?? null, call: call ?? null },
   };
 }

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { fieldsOf, writtenAt } from '../stream-entries.js';
 import type { Direction } from './call.js';
 
 /** Redis' stream of what happened to calls, for whoever follows them: written with the record, in one step. */
@@ -49,9 +50,6 @@ export interface PublicEvent {
   transfer_id: string | undefined;
 }
 
-/** What the id of an event looks like. */
-export const EVENT_ID = /^\d{1,15}-\d{1,10}$/;
-
 /**
  * The events after a place in the stream, in order.
  *
@@ -73,20 +71,13 @@ export async function eventBounds(
   return { oldest: oldest?.[0], newest: newest?.[0] };
 }
 
-/** Whether the event with the first id came before that with the second. */
-export function isEarlier(first: string, second: string): boolean {
-  const [a, b] = [first, second].map((id) => id.split('-').map(Number)) as [number[], number[]];
-  return a[0] === b[0] ? (a[1] ?? 0) < (b[1] ?? 0) : (a[0] ?? 0) < (b[0] ?? 0);
-}
-
 /** Reads one entry of the stream. */
 export function publicEventOf(id: string, list: readonly string[]): PublicEvent {
-  const fields = new Map<string, string>();
-  for (let i = 0; i < list.length; i += 2) fields.set(list[i] as string, list[i + 1] as string);
+  const fields = fieldsOf(list);
   return {
     id,
     type: fields.get('type') as PublicEventType,
-    at: Number(id.split('-')[0]),
+    at: writtenAt(id),
     call_id: fields.get('call') ?? '',
     direction: fields.get('direction') as Direction | undefined,
     carrier: fields.get('carrier'),

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Redis } from 'ioredis';
 import { Repeating } from '../repeating.js';
+import { BEFORE_ALL, writtenAt } from '../stream-entries.js';
 import { DETAIL_RECORDS } from './detail-records.js';
+import { iso } from './iso.js';
 
 export interface RecordsFileOptions {
   redis: Redis;
@@ -83,7 +85,7 @@ export class RecordsFile {
   async #write(entries: readonly Entry[]): Promise<void> {
     const days = new Map<string, string>();
     for (const { id, line } of entries) {
-      const day = new Date(Number(id.split('-')[0])).toISOString().slice(0, 10);
+      const day = dayOf(writtenAt(id));
       if (line !== undefined) days.set(day, (days.get(day) ?? '') + line);
     }
     for (const [day, lines] of days) {
@@ -107,7 +109,7 @@ export class RecordsFile {
       const entry = await lastEntryOf(this.#path(day));
       if (entry !== undefined) return entry;
     }
-    return '0-0';
+    return BEFORE_ALL;
   }
 
   /** Writes the files anew without the records of these calls. */
@@ -129,7 +131,7 @@ export class RecordsFile {
   }
 
   async #removeOld(): Promise<void> {
-    const oldest = new Date(Date.now() - this.#o.fileDays * DAY_MS).toISOString().slice(0, 10);
+    const oldest = dayOf(Date.now() - this.#o.fileDays * DAY_MS);
     for (const day of await this.#days()) if (day < oldest) await rm(this.#path(day));
   }
 
@@ -161,4 +163,9 @@ async function lastEntryOf(path: string): Promise<string | undefined> {
   } finally {
     await file.close();
   }
+}
+
+/** The day of a time in ms since 1970, UTC, as a file's name has it. */
+function dayOf(ms: number): string {
+  return iso(ms).slice(0, 10);
 }

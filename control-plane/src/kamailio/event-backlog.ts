@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { GROUP } from '../stream-consumer.js';
+import { BEFORE_ALL, groupInfo, isEarlier, streamInfo, writtenAt } from '../stream-entries.js';
 import { streamOf } from './event-reader.js';
 import type { KamailioNode } from './node.js';
 
@@ -9,9 +10,6 @@ const IN_HAND_MS = 1000;
 const POLL_MS = 100;
 /** Longest wait, in ms. A batch that a dead replica took is taken over after half of that. */
 const DEADLINE_MS = 10_000;
-
-/** Id of a stream's entry: ms since 1970, and a number among those of one ms. */
-type EntryId = readonly [ms: number, n: number];
 
 /** Tells whether the records know all that a node has told, so that what they do not say has never been told. */
 export class EventBacklog {
@@ -59,60 +57,37 @@ export class EventBacklog {
     const group = await this.#group(node);
     if (group === undefined) return;
     const [count, oldest] = await this.#pending(node);
-    const handled = count === 0 ? parseId(group.get('last-delivered-id')) : parseId(oldest);
-    await this.#redis.xtrim(streamOf(node), 'MINID', Math.floor(Math.min(beforeMs, handled[0])));
+    const handled = count === 0 ? deliveredTo(group) : oldest;
+    await this.#redis.xtrim(streamOf(node), 'MINID', Math.floor(Math.min(beforeMs, writtenAt(handled))));
   }
 
   /** The newest entry that the node's stream ever had. */
-  async #lastEntry(node: string): Promise<EntryId> {
-    const info = await this.#info('STREAM', node);
-    return parseId(info === undefined ? undefined : fieldsOf(info).get('last-generated-id'));
+  async #lastEntry(node: string): Promise<string> {
+    const info = await streamInfo(this.#redis, streamOf(node));
+    return String(info?.get('last-generated-id') ?? BEFORE_ALL);
   }
 
-  async #handledUpTo(node: string, last: EntryId): Promise<boolean> {
-    if (!isBefore([0, 0], last)) return true;
+  async #handledUpTo(node: string, last: string): Promise<boolean> {
+    if (!isEarlier(BEFORE_ALL, last)) return true;
     const group = await this.#group(node);
-    if (group === undefined || isBefore(parseId(group.get('last-delivered-id')), last)) return false;
+    if (group === undefined || isEarlier(deliveredTo(group), last)) return false;
     const [count, oldest] = await this.#pending(node);
-    return count === 0 || isBefore(last, parseId(oldest));
+    return count === 0 || isEarlier(last, oldest);
   }
 
   /** The consumer group that writes the records. */
   async #group(node: string): Promise<Map<string, unknown> | undefined> {
-    const groups = (await this.#info('GROUPS', node)) ?? [];
-    return groups.map((entry) => fieldsOf(entry as unknown[])).find((g) => g.get('name') === GROUP);
+    return groupInfo(this.#redis, streamOf(node), GROUP);
   }
 
   /** How many entries are in hand, and the oldest of them. */
-  async #pending(node: string): Promise<[count: number, oldest: string | null]> {
-    return (await this.#redis.xpending(streamOf(node), GROUP)) as [number, string | null];
-  }
-
-  /** A stream that nothing was written to yet is not there. */
-  async #info(kind: 'STREAM' | 'GROUPS', node: string): Promise<unknown[] | undefined> {
-    try {
-      return (await this.#redis.xinfo(kind as 'STREAM', streamOf(node))) as unknown[];
-    } catch (error) {
-      if (error instanceof Error && error.message.includes('no such key')) return undefined;
-      throw error;
-    }
+  async #pending(node: string): Promise<[count: number, oldest: string]> {
+    const [count, oldest] = (await this.#redis.xpending(streamOf(node), GROUP)) as [number, string | null];
+    return [count, oldest ?? BEFORE_ALL];
   }
 }
 
-/** Redis' list of names and values, one after the other. */
-function fieldsOf(list: readonly unknown[]): Map<string, unknown> {
-  const fields = new Map<string, unknown>();
-  for (let i = 0; i < list.length; i += 2) fields.set(String(list[i]), list[i + 1]);
-  return fields;
-}
-
-function parseId(id: unknown): EntryId {
-  const [ms = 0, n = 0] = String(id ?? '0-0')
-    .split('-')
-    .map(Number);
-  return [ms, n];
-}
-
-function isBefore(a: EntryId, b: EntryId): boolean {
-  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+/** The last entry that was given out. */
+function deliveredTo(group: ReadonlyMap<string, unknown>): string {
+  return String(group.get('last-delivered-id') ?? BEFORE_ALL);
 }

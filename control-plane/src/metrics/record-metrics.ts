@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { startAtZero } from './zeros.js';
 
 /** What becomes of ended calls' detail records, and of who follows the calls. */
 export class RecordMetrics {
@@ -14,7 +15,7 @@ export class RecordMetrics {
       labelNames: ['kind'],
       registers,
     });
-    for (const kind of ['record', 'amendment']) this.#written.inc({ kind }, 0);
+    startAtZero(this.#written, { kind: ['record', 'amendment'] });
     this.#eventStreams = new Gauge({
       name: 'retell_proxy_event_streams',
       help: 'Streams of server-sent events that are open',

@@ -1,5 +1,6 @@
 import { Counter, type Registry } from 'prom-client';
 import type { SpanOutcome } from '../traces/trace-exporter.js';
+import { startAtZero } from './zeros.js';
 
 /** What becomes of spans for OpenTelemetry. */
 export class TraceMetrics {
@@ -12,7 +13,7 @@ export class TraceMetrics {
       labelNames: ['outcome'],
       registers: [registry],
     });
-    for (const outcome of ['exported', 'failed', 'dropped']) this.#spans.inc({ outcome }, 0);
+    startAtZero(this.#spans, { outcome: ['exported', 'failed', 'dropped'] });
   }
 
   spansDone(outcome: SpanOutcome, spans: number): void {

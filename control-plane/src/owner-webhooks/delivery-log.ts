@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { PublicEventType } from '../calls/public-events.js';
+import { fieldsOf, writtenAt } from '../stream-entries.js';
 
 /** `failed` is tried again, `given_up` is not; `skipped` was not tried because the endpoint is disabled. */
 export const DELIVERY_OUTCOMES = ['delivered', 'failed', 'given_up', 'skipped'] as const;
@@ -33,7 +34,7 @@ export const DELIVERIES_KEPT = 1000;
 export const deliveriesKey = (endpoint: string): string => `webhook-deliveries:${endpoint}`;
 
 /** The fields of an entry. */
-export function fieldsOf(
+export function entryOf(
   of: Pick<LoggedDelivery, 'event_id' | 'type' | 'call_id'>,
   outcome: DeliveryOutcome,
   attempt: Attempt,
@@ -71,12 +72,11 @@ export class DeliveryLog {
 }
 
 function loggedOf(id: string, list: readonly string[]): LoggedDelivery {
-  const fields = new Map<string, string>();
-  for (let i = 0; i < list.length; i += 2) fields.set(list[i] as string, list[i + 1] as string);
+  const fields = fieldsOf(list);
   const figure = (name: string) => (fields.has(name) ? Number(fields.get(name)) : undefined);
   return {
     id,
-    at: Number(id.split('-')[0]),
+    at: writtenAt(id),
     event_id: fields.get('event_id') ?? '',
     type: fields.get('type') as PublicEventType,
     call_id: fields.get('call_id') ?? '',

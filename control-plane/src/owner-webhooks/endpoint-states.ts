@@ -1,7 +1,7 @@
 import type { Redis, Result } from 'ioredis';
-import { isEarlier } from '../calls/public-events.js';
+import { isEarlier } from '../stream-entries.js';
 import type { Attempt, DeliveryOutcome } from './delivery-log.js';
-import { DELIVERIES_KEPT, deliveriesKey, fieldsOf } from './delivery-log.js';
+import { DELIVERIES_KEPT, deliveriesKey, entryOf } from './delivery-log.js';
 import type { Delivery } from './endpoint.js';
 
 /** Why nothing is sent to an endpoint: too many attempts failed, or it answered 410. */
@@ -130,7 +130,7 @@ export class EndpointStates {
     verdict: Verdict,
     rule: DisableRule,
   ): Promise<boolean> {
-    const fields = fieldsOf(
+    const fields = entryOf(
       { event_id: event.id, type: event.type, call_id: event.call_id },
       outcome,
       attempt,

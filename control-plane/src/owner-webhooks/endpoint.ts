@@ -1,5 +1,6 @@
 import type { PublicEvent, PublicEventType } from '../calls/public-events.js';
 import type { Config } from '../config/schema.js';
+import { writtenAt } from '../stream-entries.js';
 
 /** A system of the owner's that is told what happens to calls. */
 export type Endpoint = Config['webhooks'][number];
@@ -28,7 +29,7 @@ export function deliveryOf(piece: string): Delivery {
     event: {
       id,
       type: type as PublicEventType,
-      at: Number(id.split('-')[0]),
+      at: writtenAt(id),
       call_id,
       transfer_id: transfer_id || undefined,
     },

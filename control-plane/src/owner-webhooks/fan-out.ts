@@ -1,9 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { DueWork } from '../calls/due/work.js';
 import { eventBounds, PUBLIC_EVENTS, type PublicEvent, publicEventOf } from '../calls/public-events.js';
 import type { ActiveConfig } from '../config/active.js';
+import { Repeating } from '../repeating.js';
 import { createGroups, StreamConsumer, type StreamEntry } from '../stream-consumer.js';
+import { BEFORE_ALL, successorOf } from '../stream-entries.js';
 import { type Endpoint, isWantedBy, pieceOf } from './endpoint.js';
 import { type EndpointStates, isSince } from './endpoint-states.js';
 
@@ -38,8 +39,7 @@ const STATES_MS = 5000;
  */
 export class FanOut {
   readonly #o: FanOutOptions;
-  readonly #abort = new AbortController();
-  #running: Promise<void> | undefined;
+  readonly #looking = new Repeating(() => this.#look());
   #consumer: StreamConsumer | undefined;
   /** By endpoint, the first event that it gets. */
   #since: Map<string, string> | undefined;
@@ -50,28 +50,25 @@ export class FanOut {
   }
 
   start(): void {
-    this.#running = this.#run();
+    this.#looking.start();
   }
 
   async stop(): Promise<void> {
-    this.#abort.abort();
-    await this.#running;
+    await this.#looking.stop();
     await this.#consumer?.stop();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#abort;
-    while (!signal.aborted) {
-      try {
-        await this.#look();
-      } catch (error) {
-        this.#o.warn({ err: error }, 'webhook endpoints not looked at: trying again');
-      }
-      await delay(LOOK_MS, undefined, { signal }).catch(() => {});
+  async #look(): Promise<number> {
+    try {
+      await this.#follow();
+    } catch (error) {
+      this.#o.warn({ err: error }, 'webhook endpoints not looked at: trying again');
     }
+    return LOOK_MS;
   }
 
-  async #look(): Promise<void> {
+  /** Reads events as long as there are endpoints. */
+  async #follow(): Promise<void> {
     const { redis, stream, consumer, warn } = this.#o;
     const names = this.#names();
     // Before an endpoint is noted: all that it is noted to get is read then.
@@ -104,7 +101,7 @@ export class FanOut {
   async #keepStates(first?: string): Promise<void> {
     const { redis, states, observer } = this.#o;
     const names = this.#names();
-    const next = first ?? successorOf((await eventBounds(redis)).newest ?? '0-0');
+    const next = first ?? successorOf((await eventBounds(redis)).newest ?? BEFORE_ALL);
     // What was known stays so where somebody else has taken the state away.
     await states.keep(names, (name) => this.#since?.get(name) ?? next);
     const read = await states.read(names);
@@ -115,7 +112,7 @@ export class FanOut {
 
   async #handle(entries: readonly StreamEntry[]): Promise<void> {
     const endpoints = this.#o.config.current.webhooks;
-    const [[oldest = '0-0'] = []] = entries;
+    const [[oldest = BEFORE_ALL] = []] = entries;
     // The configuration is newer than what was taken note of.
     if (endpoints.some(({ name }) => !this.#since?.has(name))) await this.#keepStates(oldest);
     const events = entries.flatMap(([id, fields]) => (fields === null ? [] : [publicEventOf(id, fields)]));
@@ -137,16 +134,10 @@ export class FanOut {
   }
 
   #isDue(endpoint: Endpoint, event: PublicEvent): boolean {
-    return isWantedBy(endpoint, event) && isSince(this.#since?.get(endpoint.name) ?? '0-0', event.id);
+    return isWantedBy(endpoint, event) && isSince(this.#since?.get(endpoint.name) ?? BEFORE_ALL, event.id);
   }
 
   #names(): string[] {
     return this.#o.config.current.webhooks.map(({ name }) => name);
   }
-}
-
-/** The id that comes right after this one. */
-function successorOf(id: string): string {
-  const [ms, sequence] = id.split('-');
-  return `${ms}-${Number(sequence) + 1}`;
 }

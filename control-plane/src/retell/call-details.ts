@@ -1,3 +1,4 @@
+import { given } from '../calls/record.js';
 import type { LatencyPercentiles, RetellDetails } from '../calls/retell-details.js';
 import type { Config } from '../config/schema.js';
 import { isObject, textOf } from './call-object.js';
@@ -24,7 +25,7 @@ export function readRetellDetails(value: unknown, keep: readonly KeptContent[]):
   const call = isObject(value) ? value : {};
   const analysis = isObject(call.call_analysis) ? call.call_analysis : {};
   const cost = isObject(call.call_cost) ? call.call_cost.combined_cost : undefined;
-  return without({
+  return given({
     agent_id: textOf(call.agent_id),
     agent_name: textOf(call.agent_name),
     agent_version: versionOf(call.agent_version),
@@ -48,7 +49,7 @@ function latencyOf(value: unknown): RetellDetails['latency'] {
   if (!isObject(value)) return undefined;
   const parts = Object.entries(value).flatMap(([name, part]) => {
     if (!isObject(part) || !/^\w{1,64}$/.test(name)) return [];
-    const figures: LatencyPercentiles = without(
+    const figures: LatencyPercentiles = given(
       Object.fromEntries(PERCENTILES.map((p) => [p, numberOf(part[p])])),
     );
     return Object.keys(figures).length === 0 ? [] : [[name, figures] as const];
@@ -75,11 +76,4 @@ function longText(value: unknown, length: number): string | undefined {
 function dataOf(value: unknown): Record<string, unknown> | undefined {
   if (!isObject(value) || Object.keys(value).length === 0) return undefined;
   return JSON.stringify(value).length <= ANALYSIS_LENGTH ? value : undefined;
-}
-
-/** The members that have a value. */
-function without<T extends Record<string, unknown>>(members: T): { [K in keyof T]: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: NonNullable<T[K]>;
-  };
 }

@@ -1,4 +1,5 @@
 import type { Redis, Result } from 'ioredis';
+import { writtenAt } from '../stream-entries.js';
 import { parseStored, type StoredWebhook } from './stored-webhook.js';
 
 /** Webhooks that are answered and not handled yet. */
@@ -147,16 +148,13 @@ export class WebhookStore {
   }
 }
 
-/** What an id of a stream's entry looks like. */
-export const ENTRY_ID = /^\d{1,15}-\d{1,10}$/;
-
 function deadOf(id: string, fields: string[]): DeadWebhook {
   const [, reason = '', , detail = '', , webhook = '{}'] = fields;
   return {
     id,
     reason: reason as DeadReason,
     detail,
-    deadAt: Number(id.split('-')[0]),
+    deadAt: writtenAt(id),
     webhook: parseStored(webhook),
   };
 }

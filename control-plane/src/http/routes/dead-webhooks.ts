@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import { type DeadWebhook, ENTRY_ID, WEBHOOK_LISTS, type WebhookStore } from '../../retell/webhook-store.js';
+import { iso } from '../../calls/iso.js';
+import { type DeadWebhook, WEBHOOK_LISTS, type WebhookStore } from '../../retell/webhook-store.js';
+import { ENTRY_ID } from '../../stream-entries.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
 
@@ -104,7 +106,7 @@ function view({ id, reason, detail, deadAt, webhook }: DeadWebhook) {
     retell_call_id: webhook.call?.call_id ?? null,
     reason,
     detail,
-    received_at: new Date(webhook.receivedAt).toISOString(),
-    dead_at: new Date(deadAt).toISOString(),
+    received_at: iso(webhook.receivedAt),
+    dead_at: iso(deadAt),
   };
 }

@@ -2,7 +2,8 @@ import { PassThrough } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import type { EventFeed } from '../../calls/event-feed.js';
-import { EVENT_ID, PUBLIC_EVENT_TYPES } from '../../calls/public-events.js';
+import { PUBLIC_EVENT_TYPES } from '../../calls/public-events.js';
+import { ENTRY_ID } from '../../stream-entries.js';
 import { writeEvents } from '../event-stream.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema, StreamSchema } from '../schemas.js';
@@ -67,7 +68,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     async (request, reply) => {
       const { type: types, carrier, call: call_id } = request.query;
       const after = request.headers['last-event-id'] || undefined;
-      if (after !== undefined && !EVENT_ID.test(after)) {
+      if (after !== undefined && !ENTRY_ID.test(after)) {
         throw new Problem(
           'validation_failed',
           'Last-Event-ID is not an id of an event, such as 1790000000000-0',

@@ -3,6 +3,7 @@ import Type from 'typebox';
 import type { HangupFilter } from '../../calls/hangup-jobs/filter.js';
 import type { HangupJob } from '../../calls/hangup-jobs/job.js';
 import { type HangupJobs, JOB_CALLS_LIMIT } from '../../calls/hangup-jobs/jobs.js';
+import { iso, isoOrNull } from '../../calls/iso.js';
 import type { ActiveConfig } from '../../config/active.js';
 import type { Config } from '../../config/schema.js';
 import { Problem } from '../problems.js';
@@ -186,7 +187,7 @@ function jobView(job: HangupJob) {
     ...others,
     reason,
     filter: { ...filter, ...(call_ids === undefined ? {} : { call_ids }) },
-    created_at: new Date(job.created_at).toISOString(),
-    finished_at: finished_at === undefined ? null : new Date(finished_at).toISOString(),
+    created_at: iso(job.created_at),
+    finished_at: isoOrNull(finished_at),
   };
 }

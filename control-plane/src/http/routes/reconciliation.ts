@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { iso } from '../../calls/iso.js';
 import type { Reconciler } from '../../calls/reconciler/reconciler.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
@@ -31,8 +32,8 @@ export const reconciliationRoutes: FastifyPluginAsyncTypebox<ReconciliationRoute
       }
       return {
         ...last,
-        started_at: new Date(last.started_at).toISOString(),
-        finished_at: new Date(last.finished_at).toISOString(),
+        started_at: iso(last.started_at),
+        finished_at: iso(last.finished_at),
       };
     },
   );

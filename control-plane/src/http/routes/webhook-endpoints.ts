@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
-import { EVENT_ID } from '../../calls/public-events.js';
+import { iso, isoOrNull } from '../../calls/iso.js';
 import { DELIVERY_OUTCOMES, type LoggedDelivery } from '../../owner-webhooks/delivery-log.js';
 import { type Endpoint, shownUrl } from '../../owner-webhooks/endpoint.js';
 import type { Endpoints, SeenEndpoint } from '../../owner-webhooks/endpoints.js';
+import { ENTRY_ID } from '../../stream-entries.js';
 import { Problem } from '../problems.js';
 import { ProblemSchema } from '../schemas.js';
 import { DeliveryListSchema, EndpointListSchema, ReplayedSchema } from '../schemas-endpoints.js';
@@ -86,7 +87,7 @@ export const webhookEndpointRoutes: FastifyPluginAsyncTypebox<WebhookEndpointRou
     async (request) => {
       const { outcome, limit, cursor } = request.query;
       const endpoint = found(endpoints, request.params.name);
-      if (cursor !== undefined && !EVENT_ID.test(cursor)) {
+      if (cursor !== undefined && !ENTRY_ID.test(cursor)) {
         throw new Problem('validation_failed', 'querystring.cursor is not one that this list handed out');
       }
       const page = await endpoints.deliveries(endpoint, outcome, limit, cursor);
@@ -116,7 +117,7 @@ export const webhookEndpointRoutes: FastifyPluginAsyncTypebox<WebhookEndpointRou
     async (request, reply) => {
       const { name, event_id } = request.params;
       const endpoint = found(endpoints, name);
-      const result = EVENT_ID.test(event_id) ? await endpoints.replay(endpoint, event_id) : 'event_not_found';
+      const result = ENTRY_ID.test(event_id) ? await endpoints.replay(endpoint, event_id) : 'event_not_found';
       if (result === 'event_not_found') {
         throw new Problem(result, `no event ${event_id} is kept that ${name} wants`);
       }
@@ -140,9 +141,9 @@ function endpointView({ endpoint, state }: SeenEndpoint) {
   return {
     ...{ name, url: shownUrl(url), events, carriers },
     state: state?.disabled_at === undefined ? ('enabled' as const) : ('disabled' as const),
-    disabled_at: timeOf(state?.disabled_at),
+    disabled_at: isoOrNull(state?.disabled_at),
     disabled_for: state?.disabled_for ?? null,
-    last_success_at: timeOf(state?.last_success_at),
+    last_success_at: isoOrNull(state?.last_success_at),
     consecutive_failures: state?.failures ?? 0,
   };
 }
@@ -150,12 +151,8 @@ function endpointView({ endpoint, state }: SeenEndpoint) {
 function deliveryView({ at, event_id, type, call_id, outcome, number, ...answer }: LoggedDelivery) {
   const { status, error, ms } = answer;
   return {
-    at: new Date(at).toISOString(),
+    at: iso(at),
     ...{ event_id, type, call_id, outcome, attempt: number },
     ...{ status: status ?? null, error: error ?? null, ms: ms ?? null },
   };
-}
-
-function timeOf(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
 }
