@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** How long tests wait for what has to come, in ms: what comes ends the wait, and a machine may be slow. */
+export const PATIENCE_MS = 30_000;
 /** Pause between two looks, in ms. */
 const POLL_MS = 20;
 
@@ -13,7 +15,7 @@ const POLL_MS = 20;
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
-  timeoutMs = 10_000,
+  timeoutMs = PATIENCE_MS,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let trouble = '';

@@ -1,4 +1,5 @@
 import type { Test } from 'tap';
+import { PATIENCE_MS } from './await.js';
 import { type IncomingCall, type PeerOptions, SipPeer, type TransportKind } from './sip-peer.js';
 
 /** A peer that stops with the test. */
@@ -39,11 +40,11 @@ export async function answeredCall(t: Test, transport: TransportKind, options: P
   return { caller, callee, out, incoming };
 }
 
-/** Waits until `condition` holds. @throws Error after 5 s. */
+/** Waits until `condition` holds. @throws Error where that takes too long. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + PATIENCE_MS;
   while (!condition()) {
-    if (Date.now() > deadline) throw new Error('the condition did not come true in 5 s');
+    if (Date.now() > deadline) throw new Error('the condition did not come true in time');
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

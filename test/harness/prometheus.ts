@@ -46,7 +46,6 @@ export class Prometheus {
         `--web.listen-address=${address}`,
       ],
       ready: () => prometheus.#isReady(),
-      readyTimeoutMs: 30_000,
     };
     await startPart(t, new Part(spec, () => {}));
     return prometheus;

@@ -1,3 +1,4 @@
+import { PATIENCE_MS } from './await.js';
 import { Mailbox } from './mailbox.js';
 import { type Header, SipMessage } from './sip-message.js';
 import {
@@ -136,7 +137,7 @@ export abstract class SipCall {
    * {@link autoAnswer}, {@link on} and `request.status`.
    * @throws Error after `timeoutMs`, listing the requests that did come.
    */
-  next(method: string, timeoutMs = 5000): Promise<IncomingRequest> {
+  next(method: string, timeoutMs = PATIENCE_MS): Promise<IncomingRequest> {
     return this.#requests.take(
       (request) => request.method === method,
       `${method} in call ${this.callId}`,

@@ -1,3 +1,4 @@
+import { PATIENCE_MS } from './await.js';
 import { Mailbox } from './mailbox.js';
 import { SipCall } from './sip-call.js';
 import { authorization, type Credentials, challengeOf } from './sip-digest.js';
@@ -116,7 +117,7 @@ export class OutgoingCall extends SipCall {
    * The first response to the INVITE that matches, also one that came earlier.
    * @throws Error after `timeoutMs`, listing the responses that did come.
    */
-  response(filter: ResponseFilter, timeoutMs = 5000): Promise<SipMessage> {
+  response(filter: ResponseFilter, timeoutMs = PATIENCE_MS): Promise<SipMessage> {
     const matches = typeof filter === 'number' ? (m: SipMessage) => m.status === filter : filter;
     const awaited = typeof filter === 'number' ? `response ${filter}` : `response for ${filter}`;
     return this.#responses.take(matches, `${awaited} to the INVITE of ${this.callId}`, timeoutMs);
@@ -126,7 +127,7 @@ export class OutgoingCall extends SipCall {
    * The final response to the INVITE, whatever it is, other than a challenge that was answered; 408 or 503 are
    * made up if none can come.
    */
-  finalResponse(timeoutMs = 10_000): Promise<SipMessage> {
+  finalResponse(timeoutMs = PATIENCE_MS): Promise<SipMessage> {
     return this.response((response) => response.status >= 200 && !this.#challenges.has(response), timeoutMs);
   }
 
@@ -134,7 +135,7 @@ export class OutgoingCall extends SipCall {
    * Waits for the 2xx and acknowledges it along the route set (RFC 3261 12.2, 13.2.2.4).
    * @throws Error if the call is refused or not answered in time.
    */
-  async answered({ ack = true, timeoutMs = 10_000 }: AnsweredOptions = {}): Promise<SipMessage> {
+  async answered({ ack = true, timeoutMs = PATIENCE_MS }: AnsweredOptions = {}): Promise<SipMessage> {
     const response = await this.finalResponse(timeoutMs);
     if (response.status >= 300) {
       throw new Error(`call ${this.callId} was refused: ${response.status} ${response.reason}`);
@@ -147,7 +148,7 @@ export class OutgoingCall extends SipCall {
    * Sends CANCEL as soon as any response came, as RFC 3261 9.1 asks; resolves with the answer to the CANCEL.
    * @throws Error if no response to the INVITE comes within `timeoutMs`.
    */
-  async cancel(headers: readonly Header[] = [], timeoutMs = 5000): Promise<SipMessage> {
+  async cancel(headers: readonly Header[] = [], timeoutMs = PATIENCE_MS): Promise<SipMessage> {
     await this.response((response) => response.cseq === this.message.cseq, timeoutMs);
     const invite = this.message;
     const copied = ['via', 'max-forwards', 'route', 'from', 'to', 'call-id'];

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { PATIENCE_MS } from './await.js';
 import { Mailbox } from './mailbox.js';
 import { MEDIA_PORT, sdp } from './sdp.js';
 import { IncomingRequest, type RequestHandler, type SipCall } from './sip-call.js';
@@ -171,7 +172,7 @@ export class SipPeer {
   }
 
   /** The next failed handshake that was not taken yet. @throws Error after `timeoutMs`. */
-  nextTlsError(timeoutMs = 5000): Promise<TlsFailure> {
+  nextTlsError(timeoutMs = PATIENCE_MS): Promise<TlsFailure> {
     return this.#tls.next(timeoutMs);
   }
 
@@ -179,7 +180,7 @@ export class SipPeer {
    * The next incoming message that matches and was not taken yet, retransmissions excepted.
    * @throws Error after `timeoutMs` that says what was awaited and what was received.
    */
-  next(filter: MessageFilter, timeoutMs = 5000): Promise<SipMessage> {
+  next(filter: MessageFilter, timeoutMs = PATIENCE_MS): Promise<SipMessage> {
     const awaited = typeof filter === 'number' ? `response ${filter}` : `message for ${filter}`;
     return this.#mailbox.take(matcher(filter), awaited, timeoutMs);
   }

@@ -36,13 +36,9 @@ export async function transferOf(
   { id }: StagedCall,
   ready: (transfer: Record<string, unknown>) => boolean = ({ ended_at }) => ended_at !== null,
 ) {
-  return eventually(
-    'the transfer',
-    async () => {
-      const { body } = await scene.stack.api.get(`/v1/calls/${id}`);
-      const transfer = body.transfers.at(-1);
-      return transfer !== undefined && ready(transfer) ? transfer : undefined;
-    },
-    15_000,
-  );
+  return eventually('the transfer', async () => {
+    const { body } = await scene.stack.api.get(`/v1/calls/${id}`);
+    const transfer = body.transfers.at(-1);
+    return transfer !== undefined && ready(transfer) ? transfer : undefined;
+  });
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { PATIENCE_MS } from './await.js';
 import { Mailbox } from './mailbox.js';
 
 export interface ReceivedWebhook {
@@ -53,7 +54,7 @@ export class WebhookSink {
 
   /** The next webhook of this event that was not taken yet. @throws Error after 5 s. */
   next(event: string): Promise<ReceivedWebhook> {
-    return this.#mailbox.take((webhook) => webhook.event === event, `webhook ${event}`, 5000);
+    return this.#mailbox.take((webhook) => webhook.event === event, `webhook ${event}`, PATIENCE_MS);
   }
 
   async stop(): Promise<void> {

@@ -109,7 +109,7 @@ t.test('over TCP too; neither probes of gateways nor RPC with its token is captu
     config: { capture: { hep: hep.address } },
   });
   // First, so that copies of it would be there before those of the call.
-  await eventually('a probe of the gateway', async () => scene.retell.count('OPTIONS') > 0, 15_000);
+  await eventually('a probe of the gateway', async () => scene.retell.count('OPTIONS') > 0);
   const { caller, callee } = await establish(scene);
   t.equal((await callee.bye()).status, 200);
   const packets = await allCaptured(t, scene, hep, caller.callId);

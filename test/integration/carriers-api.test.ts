@@ -139,7 +139,6 @@ t.test('what is drained is so again after Kamailio was killed, and a dead node i
   await eventually(
     'the node is drained again',
     async () => (await api.get('/v1/carriers/acme')).body.nodes.node1?.drained,
-    20_000,
   );
   t.equal((await dial(scene).finalResponse()).status, 503);
 });

@@ -47,7 +47,7 @@ t.test(
     const attempts = answered.created + busy.created;
 
     const results = 'sum(retell_proxy_call_results_total)';
-    await eventually('all are counted', async () => (await prometheus.value(results)) === attempts, 30_000);
+    await eventually('all are counted', async () => (await prometheus.value(results)) === attempts);
     const code = (which: string) =>
       prometheus.value(`sum(retell_proxy_call_results_total{carrier="acme",code="${which}"})`);
     t.equal(
@@ -67,11 +67,7 @@ t.test(
 
     await playEndings(scene, 1, 6);
     const ended = async () => (await prometheus.value(results)) ?? 0;
-    await eventually(
-      'those are counted too',
-      async () => (await ended()) === attempts + ENDINGS.length,
-      30_000,
-    );
+    await eventually('those are counted too', async () => (await ended()) === attempts + ENDINGS.length);
 
     const page = readFileSync(join(ROOT, 'docs/reference/metrics.md'), 'utf8');
     const documented = [...page.matchAll(/^\| `(retell_proxy_\w+)`/gm)].map(([, name = '']) => name);

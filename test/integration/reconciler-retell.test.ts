@@ -10,15 +10,11 @@ const calls = { reconcile_interval_s: 5 };
 
 /** The last run that found this call. */
 async function foundIn({ stack }: RegisterScene, id: string) {
-  return eventually(
-    'a run that finds the call',
-    async () => {
-      const { status, body } = await stack.api.get('/v1/reconciliation');
-      if (status !== 200) return undefined;
-      return body.findings.find(({ call_id }: { call_id: string }) => call_id === id);
-    },
-    30_000,
-  );
+  return eventually('a run that finds the call', async () => {
+    const { status, body } = await stack.api.get('/v1/reconciliation');
+    if (status !== 200) return undefined;
+    return body.findings.find(({ call_id }: { call_id: string }) => call_id === id);
+  });
 }
 
 t.test('a call that Retell has ended, and tells nobody of, is hung up', async (t) => {

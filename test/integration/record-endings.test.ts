@@ -33,7 +33,7 @@ t.test(
       if (missing.length > 0) throw new Error(missing.map(({ ending }) => ending.name).join('; '));
       return records;
     };
-    const records = await eventually('every record is there and whole', whole, 30_000);
+    const records = await eventually('every record is there and whole', whole);
     for (const { ending, callId } of played) {
       const record = records.get(callId);
       t.match(record?.explanation, ending.explanation, ending.name);

@@ -53,7 +53,7 @@ function run(
     child,
     exited,
     output: () => output,
-    prints: (what: RegExp) => eventually(`the output ${what}`, () => what.test(output), 20_000),
+    prints: (what: RegExp) => eventually(`the output ${what}`, () => what.test(output)),
   };
 }
 

@@ -13,7 +13,7 @@ t.test('the status page in a browser', { skip: noBrowser }, async (t) => {
   const page = await BrowserPage.open(t, api.tokens.reader ?? '');
   const text = () => page.value('document.body.innerText') as Promise<string>;
   const shows = (what: string, pattern: RegExp) =>
-    eventually(what, async () => pattern.test((await text()) ?? ''), 15_000);
+    eventually(what, async () => pattern.test((await text()) ?? ''));
   const fits = async (name: string) => {
     for (const [width, height] of [
       [1280, 900],

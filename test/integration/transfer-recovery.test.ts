@@ -49,14 +49,10 @@ t.test(
     const posts = calls.map(async ({ call }) => {
       const post = () => stack.api.post(`/v1/calls/${call.id}/transfers`, { to: TARGET });
       // What a client does whose connection broke: it looks whether there is a transfer, and asks again where there is none.
-      await eventually(
-        'a transfer of the call',
-        async () => {
-          const reply = await post().catch(() => undefined);
-          return reply !== undefined && [202, 409].includes(reply.status);
-        },
-        30_000,
-      );
+      await eventually('a transfer of the call', async () => {
+        const reply = await post().catch(() => undefined);
+        return reply !== undefined && [202, 409].includes(reply.status);
+      });
     });
     await half;
     for (const _ of ['once', 'and again']) {

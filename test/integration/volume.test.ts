@@ -59,14 +59,10 @@ async function allRecords({ api }: Stack): Promise<Recorded[]> {
 /** Every call of the run succeeded on the wire, has one record that is ended, and left nothing in Kamailio. */
 async function assertNothingLost(t: Test, stack: Stack, result: SippResult, calls: number): Promise<void> {
   t.same([result.created, result.successful, result.failed], [calls, calls, 0], 'every call on the wire');
-  const records = await eventually(
-    'a record of every call that tells of all its events',
-    async () => {
-      const all = await allRecords(stack);
-      return all.length >= calls && all.every(isWhole) && all;
-    },
-    30_000,
-  );
+  const records = await eventually('a record of every call that tells of all its events', async () => {
+    const all = await allRecords(stack);
+    return all.length >= calls && all.every(isWhole) && all;
+  });
   t.equal(records.length, calls, 'one record each');
   t.equal(new Set(records.map((record) => record.sip_call_id)).size, calls, 'each of another call');
   t.same(

@@ -90,15 +90,11 @@ t.test(
     t.equal(answered, work.length);
 
     for (const { id, call_id } of calls) {
-      const record = await eventually(
-        `all is written of ${call_id}`,
-        async () => {
-          const found = await store.get(id);
-          const told = found?.timeline.filter(({ type }) => type.startsWith('retell_call_'));
-          return told?.length === EVENTS.length ? found : undefined;
-        },
-        30_000,
-      );
+      const record = await eventually(`all is written of ${call_id}`, async () => {
+        const found = await store.get(id);
+        const told = found?.timeline.filter(({ type }) => type.startsWith('retell_call_'));
+        return told?.length === EVENTS.length ? found : undefined;
+      });
       t.match(record, {
         retell_call_id: call_id,
         retell_ended_at: atMs + 5000,

@@ -131,7 +131,7 @@ function* additions(call: Call): Generator<string> {
     yield `Retell says ${call.retell_disconnection_reason}`;
   for (const leg of ['carrier', 'retell'] as const) {
     const { sent_at, status } = call.bye[leg];
-    if (sent_at !== undefined && status === undefined) yield `${side(leg, call)} never answered the BYE`;
+    if (sent_at !== undefined && status === undefined) yield `${side(leg, call)} has not answered the BYE`;
   }
   if (call.retell_stopped_at !== undefined) {
     const late = durationText(call.retell_stopped_at - (call.ended_at ?? 0));

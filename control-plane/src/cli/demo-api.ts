@@ -16,6 +16,7 @@ export interface CallView {
   sip_call_id: string;
   explanation: string | null;
   retell_call_id: string | null;
+  timeline: { type: string }[];
 }
 
 export interface TransferView {

@@ -103,10 +103,12 @@ async function awaitAnswer(api: DemoApi, sipCallId: string): Promise<CallView> {
   });
 }
 
+/** Also for the answers to our own BYEs, whose events may come after the call's end. */
 async function awaitEnd(api: DemoApi, id: string): Promise<CallView> {
-  return until('the call did not end', async () => {
+  return until('the call did not end with every BYE answered', async () => {
     const call = await api.get<CallView>(`/v1/calls/${id}`);
-    return call.state === 'ended' ? call : undefined;
+    const count = (type: string) => call.timeline.filter((entry) => entry.type === type).length;
+    return call.state === 'ended' && count('bye_answered') >= count('bye_sent') ? call : undefined;
   });
 }
 

@@ -23,7 +23,7 @@ export interface ProcessSpec {
   env?: Record<string, string>;
   /** Resolves when the process serves. The signal is aborted once nobody waits for the answer any more. */
   ready: (signal: AbortSignal) => Promise<void>;
-  /** Milliseconds from its start until it must be ready; default 10000. */
+  /** Milliseconds from its start until it must be ready; default 30000. */
   readyTimeoutMs?: number;
   /** Milliseconds from the stop signal to SIGKILL; default 5000. */
   stopTimeoutMs?: number;
@@ -161,7 +161,7 @@ export class RunningProcess {
 }
 
 async function becomeReady(spec: ProcessSpec, process: RunningProcess, signal: AbortSignal): Promise<void> {
-  const limitMs = spec.readyTimeoutMs ?? 10_000;
+  const limitMs = spec.readyTimeoutMs ?? 30_000;
   const notReady = (problem: string, options?: ErrorOptions) =>
     new SupervisorError('ERR_PROCESS_NOT_READY', spec.name, problem, null, process.lastLines, options);
   const timeIsUp = delay(limitMs, undefined, { signal }).then(() => {

@@ -77,12 +77,12 @@ const ENDINGS: [what: string, fields: RecordFields, sentence: string][] = [
     'It was hung up by command of ops (fraud) after 50 s.',
   ],
   [
-    'a hangup whose BYE one side never answered',
+    'a hangup whose BYE one side has not answered',
     {
       ...{ ...INBOUND, ...UP, ended_at: at(52), ended_by: 'api', ...command('ops') },
       ...{ bye_carrier_sent_at: at(52), bye_retell_sent_at: at(52), bye_retell_status: '200' },
     },
-    'It was hung up by command of ops after 50 s; acme never answered the BYE.',
+    'It was hung up by command of ops after 50 s; acme has not answered the BYE.',
   ],
   [
     'a transfer by command',
