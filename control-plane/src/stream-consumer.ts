@@ -55,8 +55,8 @@ export function isNoGroup(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOGROUP');
 }
 
-/** The longest that one read blocks, in ms. */
-const BLOCK_MS = 500;
+/** The longest that one read blocks, and a stop waits for it, in ms. */
+const BLOCK_MS = 100;
 const RETRY_MS = 200;
 /** How long a stop waits for Redis, in ms. */
 const STOP_WAIT_MS = 2000;

@@ -78,6 +78,7 @@ t.test(
     const place = await sandbox(t);
     const start = run(t, ['start'], place);
     await start.prints(/^ready$/m);
+    await start.prints(/^ +next +npm run demo$/m);
     t.match(start.output(), `udp:127.0.0.1:${place.env.DEMO_SIP_PORT}`);
     const token = readFileSync(join(place.directory, 'var/api-token'), 'utf8').trim();
     t.match(start.output(), token);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { answerClientError } from './client-errors.js';
+import { lazyCompilers } from './lazy-compilers.js';
 import { type ApiToken, authPlugin } from './plugins/auth.js';
 import { errorsPlugin, problemOf } from './plugins/errors.js';
 import { idleConnectionsPlugin } from './plugins/idle-connections.js';
@@ -70,6 +71,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     genReqId: () => randomUUID(),
     // Unknown members are told of, not quietly dropped.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: true } },
+    schemaController: { compilersFactory: lazyCompilers },
     // Errors before any route is found, such as a path that cannot be decoded.
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, problemOf(error)),
   }).withTypeProvider<TypeBoxTypeProvider>();

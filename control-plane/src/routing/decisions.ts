@@ -21,8 +21,8 @@ export interface DecisionsOptions {
   count?: number;
 }
 
-/** The longest that one read blocks, in ms. */
-const BLOCK_MS = 500;
+/** The longest that one read blocks, and a stop waits for it, in ms. */
+const BLOCK_MS = 100;
 const RETRY_MS = 200;
 /** How long a stop waits for what is in hand, and again after it was given up, in ms. */
 const STOP_WAIT_MS = 2000;
