@@ -3,25 +3,30 @@ import { once } from 'node:events';
 import { parseMessage, type SipMessage } from './sip-message.js';
 import type { TestLike } from './stack.js';
 
-/** One captured message, as HEPv3 tells it. */
-export interface HepPacket {
+/** What HEPv3 tells of what was captured. */
+interface HepPacketBase {
   readonly transport: 'udp' | 'tcp' | 'other';
   readonly source: string;
   readonly destination: string;
   /** When it was captured, in ms since 1970. */
   readonly at: number;
-  /** 1 for SIP. */
+  /** 1 for SIP, 100 for a line of log. */
   readonly protocol: number;
   readonly captureId: number;
   readonly correlationId: string | undefined;
   readonly payload: string;
+}
+
+/** One captured SIP message. */
+export interface HepPacket extends HepPacketBase {
   readonly message: SipMessage;
 }
 
 const HEADER_BYTES = 6;
+const SIP = 1;
 
 /** Parses a HEPv3 packet: `HEP3`, its length, then chunks of vendor, type, length and value (draft-hep section 3). */
-export function parseHep(packet: Buffer): HepPacket {
+export function parseHep(packet: Buffer): HepPacketBase {
   if (packet.toString('latin1', 0, 4) !== 'HEP3' || packet.readUInt16BE(4) !== packet.length) {
     throw new Error(`no HEPv3: ${packet.toString('hex', 0, 16)}`);
   }
@@ -56,13 +61,13 @@ export function parseHep(packet: Buffer): HepPacket {
     captureId: chunk(0x0c).readUInt32BE(),
     correlationId: chunks.get(0x11)?.toString(),
     payload,
-    message: parseMessage(chunk(0x0f)),
   };
 }
 
 /** A capture server that keeps what it is sent. */
 export class HepServer {
   readonly packets: HepPacket[] = [];
+  readonly logs: HepPacketBase[] = [];
   readonly address: string;
 
   private constructor(address: string) {
@@ -75,7 +80,11 @@ export class HepServer {
     await once(socket, 'listening');
     t.teardown(() => socket.close());
     const server = new HepServer(`udp:${host.includes(':') ? `[${host}]` : host}:${socket.address().port}`);
-    socket.on('message', (packet) => server.packets.push(parseHep(packet)));
+    socket.on('message', (datagram) => {
+      const packet = parseHep(datagram);
+      if (packet.protocol !== SIP) server.logs.push(packet);
+      else server.packets.push({ ...packet, message: parseMessage(Buffer.from(packet.payload)) });
+    });
     return server;
   }
 

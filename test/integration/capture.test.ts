@@ -45,7 +45,7 @@ t.test('every message of a call is copied once, with its addresses, time and nod
   const hep = await HepServer.start(t);
   const from = Date.now();
   const scene = await startScene(t, { config: { capture: { hep: hep.address, node_id: 7 } } });
-  const { caller, callee } = await establish(scene);
+  const { caller, callee, record } = await establish(scene);
   t.equal((await callee.bye()).status, 200);
   const packets = await allCaptured(t, scene, hep, caller.callId);
 
@@ -59,6 +59,12 @@ t.test('every message of a call is copied once, with its addresses, time and nod
   const invite = packets.find(({ message }) => message.get('x-call-ref') !== undefined);
   t.same(invite?.message.headers, callee.message.headers, 'as it was on the wire');
   t.equal(invite?.message.body, callee.message.body);
+  t.match(
+    hep.logs,
+    [{ protocol: 100, correlationId: caller.callId, payload: `X-Call-Ref: ${record.id}`, captureId: 7 }],
+    'a line of log ties our id to the Call-ID',
+  );
+  t.equal(hep.logs.length, 1);
   await nothingLeft(t, scene);
 });
 
