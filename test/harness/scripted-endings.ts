@@ -11,11 +11,14 @@ import {
   startStack,
   type TestLike,
 } from './stack.js';
+import { begin, endOf, nextRefer, notify, TARGET } from './transfers.js';
 
 const API_KEY = 'key_0123456789abcdef';
 const AGENT = 'agent_front_desk';
 const SECOND_HOST = '127.0.0.4';
 const FALLBACK_HOST = '127.0.0.5';
+/** Of the carrier gamma, which only calls, and may have one call up. */
+export const LIMITED_HOST = '127.0.0.6';
 
 /** Our numbers, by what becomes of calls to them. */
 export const NUMBERS = {
@@ -28,6 +31,7 @@ export const NUMBERS = {
   unknown: '+14155550106',
   short: '+14155550107',
   slow: '+14155550108',
+  declined: '+14155550109',
   notOurs: '+14155550198',
 } as const;
 /** Beginnings of the numbers that outbound calls go to. */
@@ -43,9 +47,14 @@ export interface EndingsScene {
   next: (beginning: string) => string;
 }
 
+export interface EndingsOptions extends Pick<StackOptions, 'controlPlane'> {
+  /** Systems of the owner's that want events. */
+  webhooks?: Record<string, unknown>[];
+}
+
 export async function startEndingsScene(
   t: TestLike,
-  options: Pick<StackOptions, 'controlPlane'> = {},
+  { controlPlane, webhooks = [] }: EndingsOptions = {},
 ): Promise<EndingsScene> {
   const simulator = await RetellSimulator.start({
     host: RETELL_HOST,
@@ -58,6 +67,7 @@ export async function startEndingsScene(
       [NUMBERS.fallback]: { refuse: 503 },
       [NUMBERS.deadFallback]: { refuse: 503 },
       [NUMBERS.slow]: { answer_after_ms: null },
+      [NUMBERS.declined]: { refuse: 603 },
     },
   });
   t.teardown(() => simulator.stop());
@@ -82,21 +92,29 @@ export async function startEndingsScene(
   const fallbackUri = (user: string) => `sip:${user}@${fallback.host}:${fallback.port}`;
   const stack = await startStack(t, {
     gateways: [{ uri: `sip:${simulator.sip.host}:${simulator.sip.port}` }],
-    ...options,
+    ...(controlPlane && { controlPlane }),
     config: {
-      retell: { api_key: API_KEY, base_url: simulator.http.url },
+      // A slow machine is none of the reasons that calls end for.
+      retell: { api_key: API_KEY, base_url: simulator.http.url, register_timeout_ms: 10_000 },
       carriers: [
         carrier('acme', acme, [CALLED.answers, CALLED.isBusy]),
         carrier('beta', beta, [CALLED.fails]),
+        {
+          ...{ name: 'gamma', networks: [LIMITED_HOST], gateways: [{ uri: `sip:${LIMITED_HOST}` }] },
+          ...{ probe: false, limits: { concurrent_calls: 1 } },
+        },
       ],
       numbers: [
-        ...(['trunk', 'busy', 'unknown', 'slow'] as const).map((name) => ({ number: NUMBERS[name] })),
+        ...(['trunk', 'busy', 'unknown', 'slow', 'declined'] as const).map((name) => ({
+          number: NUMBERS[name],
+        })),
         { number: NUMBERS.short, max_duration_s: 1 },
         { number: NUMBERS.register, method: 'register', agent_id: AGENT },
         { number: NUMBERS.unknownAgent, method: 'register', agent_id: 'agent_unknown' },
         { number: NUMBERS.fallback, fallback: fallbackUri('+14155550199') },
         { number: NUMBERS.deadFallback, fallback: fallbackUri('+14155550198') },
       ],
+      webhooks,
     },
   });
   simulator.terminationUri = `${stack.sip.host}:${stack.sip.port};transport=udp`;
@@ -122,7 +140,6 @@ export interface Ending {
 
 const SECONDS = String.raw`[\d.]+ s`;
 
-/** Nineteen of them. */
 export const ENDINGS: readonly Ending[] = [
   {
     name: 'the caller hangs up, by trunk',
@@ -163,6 +180,12 @@ export const ENDINGS: readonly Ending[] = [
     atRetell: true,
   },
   {
+    name: 'a transfer by command',
+    play: (s) => answered(s, NUMBERS.trunk, (call) => transferred(s, call)),
+    explanation: ended(`The caller was transferred to ${TARGET} by command after`),
+    atRetell: true,
+  },
+  {
     name: 'the longest duration',
     play: (s) => answered(s, NUMBERS.short, async (call) => void (await call.ended)),
     explanation: ended('It was hung up after', ': maximum duration reached'),
@@ -188,6 +211,12 @@ export const ENDINGS: readonly Ending[] = [
     name: 'Retell is busy',
     play: (s) => refused(s, NUMBERS.busy),
     explanation: /^Retell refused the call with 486 \(busy\)\.$/,
+    atRetell: false,
+  },
+  {
+    name: 'Retell declines',
+    play: (s) => refused(s, NUMBERS.declined),
+    explanation: /^Retell refused the call with 603 \(declined\)\.$/,
     atRetell: false,
   },
   {
@@ -253,7 +282,7 @@ export const ENDINGS: readonly Ending[] = [
 ];
 
 function ended(before: string, after = ''): RegExp {
-  const exact = (text: string) => text.replace(/[()]/g, '\\$&');
+  const exact = (text: string) => text.replace(/[()+]/g, '\\$&');
   return new RegExp(`^${exact(before)} ${SECONDS}${exact(after)}\\.$`);
 }
 
@@ -289,6 +318,18 @@ async function hangUpByCommand(
   const { id } = await recordOf(stack, callId, state);
   const { status, body } = await stack.api.post(`/v1/calls/${id}/hangup`, { ...(reason && { reason }) });
   if (status !== 200 || body.outcome !== 'ended') throw new Error(`hangup: ${JSON.stringify(body)}`);
+}
+
+/** The carrier's call is sent on by REFER, and the carrier reaches whom it is sent to. */
+async function transferred({ stack }: EndingsScene, call: OutgoingCall): Promise<void> {
+  const { id } = await recordOf(stack, call.callId, 'answered');
+  const refer = nextRefer(call);
+  const transfer = await begin(stack, id);
+  (await refer).reply(202);
+  await notify(call, 200);
+  const { state } = await endOf(stack, id, transfer.id);
+  if (state !== 'succeeded') throw new Error(`transfer: ${state}`);
+  await call.ended;
 }
 
 async function refused({ stack, acme }: EndingsScene, to: string): Promise<string> {

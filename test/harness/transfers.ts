@@ -60,14 +60,10 @@ export async function begin(
 
 /** The transfer once it has ended. */
 export async function endOf({ api }: Pick<Stack, 'api'>, callId: string, transferId: string) {
-  return eventually(
-    `the end of transfer ${transferId}`,
-    async () => {
-      const { body } = await api.get(`/v1/calls/${callId}/transfers/${transferId}`);
-      return body.ended_at === null ? undefined : body;
-    },
-    20_000,
-  );
+  return eventually(`the end of transfer ${transferId}`, async () => {
+    const { body } = await api.get(`/v1/calls/${callId}/transfers/${transferId}`);
+    return body.ended_at === null ? undefined : body;
+  });
 }
 
 /** The transfer once it is in this state. */

@@ -25,7 +25,12 @@ export class OriginationMetrics {
       labelNames: ['outcome'],
       registers,
     });
-    startAtZero(this.#created, { outcome: ['created', 'replayed', 'failed', 'refused', 'unknown_outcome'] });
+    startAtZero(this.#created, {
+      outcome: [
+        ...['created', 'replayed', 'failed', 'refused', 'limited', 'unknown_outcome', 'node_unavailable'],
+        ...['not_configured', 'destination_not_allowed', 'invalid_from', 'key_reused'],
+      ],
+    });
     startAtZero(this.#unplaced, { outcome: ['ended_at_retell', 'no_invite'] });
   }
 
