@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 const DAY_S = 86_400;
 
 /** Those of the alert rules in monitoring/prometheus/rules: who changes one changes the other. */
-const OF_ALERTS = {
+export const OF_ALERTS = {
   ser: { worse: 'below', warning: 0.95, critical: 0.9 },
   /** What the success of calls is held to: inbound 0.95, outbound 0.9. */
   seer: { worse: 'below', warning: 0.95, critical: 0.9 },
