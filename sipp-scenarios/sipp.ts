@@ -33,6 +33,8 @@ export interface SippOptions {
   traceErrors?: boolean;
   /** The whole run ends after this at the latest, in s. Default 60. */
   timeoutS?: number;
+  /** Further arguments of SIPp, which win over those above. */
+  more?: readonly string[];
 }
 
 export interface SippResult {
@@ -147,6 +149,21 @@ export class SippRun {
     return this.#process.group;
   }
 
+  /** Where it writes its files, statistics.csv among them, until it is stopped. */
+  get directory(): string {
+    return this.#directory;
+  }
+
+  /** Resolves when SIPp has ended, however it did. */
+  get exited(): Promise<unknown> {
+    return this.#process.exited;
+  }
+
+  /** SIGUSR1 has it place no further calls and end with the last one. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.signal(signal);
+  }
+
   /** Ends the run if it still goes on, and removes its files. */
   async stop(): Promise<void> {
     await this.#process.kill();
@@ -167,7 +184,7 @@ function sipfragsIn(log: string): Map<string, string> {
 }
 
 function sippArguments(options: SippOptions, directory: string): string[] {
-  const { port, target, holdMs = 0, transport = 'udp', credentials, timeoutS = 60 } = options;
+  const { port, target, holdMs = 0, transport = 'udp', credentials, timeoutS = 60, more = [] } = options;
   const { trace = false, traceErrors = false } = options;
   return [
     ...['-sf', join(ROOT, 'sipp-scenarios', options.scenario), '-i', options.host],
@@ -180,7 +197,9 @@ function sippArguments(options: SippOptions, directory: string): string[] {
     ...(trace ? ['-trace_shortmsg', '-shortmessage_file', join(directory, 'messages.tsv')] : []),
     ...(trace ? ['-trace_msg', '-message_file', join(directory, 'messages.log')] : []),
     ...(traceErrors ? ['-trace_err', '-error_file', join(directory, 'errors.log')] : []),
-    ...(target === undefined ? [] : [...callArguments(options), target]),
+    ...(target === undefined ? [] : callArguments(options)),
+    ...more,
+    ...(target === undefined ? [] : [target]),
   ];
 }
 
