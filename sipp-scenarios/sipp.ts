@@ -4,6 +4,12 @@ import { join } from 'node:path';
 import { ROOT } from '../control-plane/src/cli/paths.js';
 import { RunningProcess } from '../control-plane/src/cli/process.js';
 
+/** User name and password of digest authentication (RFC 3261 section 22). */
+export interface Credentials {
+  username: string;
+  password: string;
+}
+
 export interface SippOptions {
   /** File in sipp-scenarios/, e.g. carrier/inbound-answered.xml. */
   scenario: string;
@@ -24,7 +30,7 @@ export interface SippOptions {
   /** Default udp. */
   transport?: 'udp' | 'tcp';
   /** What a challenge is answered with, or answers are checked against. */
-  credentials?: { username: string; password: string };
+  credentials?: Credentials;
   /** Call-IDs are this, a counter and the host. Default a name of the process. */
   callIdPrefix?: string;
   /** Keep every message for `messages()`. Default false: it costs under load. */
