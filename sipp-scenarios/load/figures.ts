@@ -5,6 +5,8 @@ import type { PartUse, Sample } from './sampler.js';
 export interface UseFigures {
   /** CPUs of each part, mean. */
   cpus: Record<string, number>;
+  /** CPUs of processes that are no part of the run, mean. */
+  others: number;
   /** Share of all CPUs that were busy, mean, 0 to 1. */
   busy: number;
   stolen: number;
@@ -36,6 +38,7 @@ export function useOf(samples: readonly Sample[]): UseFigures {
   ]);
   return {
     cpus: Object.fromEntries(cpus),
+    others: mean(samples.map(({ others }) => others)) ?? 0,
     busy: mean(samples.map(({ busy }) => busy)) ?? 0,
     stolen: mean(samples.map(({ stolen }) => stolen)) ?? 0,
     dropped: samples.reduce((sum, { dropped }) => sum + dropped, 0),

@@ -8,6 +8,7 @@ import { useOf } from './figures.js';
 import type { Address, Transport } from './pairs.js';
 import { ProgressBar } from './progress.js';
 import { type RunReport, reportText } from './report.js';
+import { reportPage } from './report-page.js';
 import { runLoad, type Target } from './run.js';
 import { problemsOf } from './verdict.js';
 
@@ -64,6 +65,7 @@ export async function loadOnce(options: OnceOptions): Promise<boolean> {
     process.stdout.write(reportText(report));
     if (options.json !== undefined)
       await writeFile(options.json, `${JSON.stringify(report, undefined, 2)}\n`);
+    if (options.html !== undefined) await writeFile(options.html, reportPage(report));
     return report.problems.length === 0;
   } finally {
     await cleanup.run();

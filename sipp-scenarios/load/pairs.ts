@@ -1,7 +1,7 @@
 import { freePort } from '../../control-plane/src/cli/ports.js';
 import type { TestLike } from '../../test/harness/stack.js';
 import type { Scenario } from '../scenarios.js';
-import { SippRun } from '../sipp.js';
+import { type SippOptions, SippRun } from '../sipp.js';
 import { Caller } from './caller.js';
 
 export type Transport = 'udp' | 'tcp';
@@ -59,22 +59,25 @@ export async function startCallees(
   placement: Placement,
   { scenario, holdMs }: Pick<Stream, 'scenario' | 'holdMs'>,
 ): Promise<Callee[]> {
-  const { callee, direction } = scenario;
+  const { callee, direction, digest } = scenario;
   if (callee === undefined) return [];
   return Promise.all(
     Array.from({ length: placement.pairs }, async (_, pair) => {
       const { host, port = await freePort(host) } = placement.callee(pair, direction);
-      return startCallee(t, { host, port, scenario: callee, holdMs, transport: placement.transport });
+      return startCallee(t, {
+        ...{ host, port, scenario: callee, holdMs, transport: placement.transport },
+        ...(digest !== undefined && { credentials: digest.carrier }),
+      });
     }),
   );
 }
 
-/** Starts one SIPp that takes calls, and answers the proxy's OPTIONS. */
+/** Starts one SIPp that takes calls. */
 export async function startCallee(
   t: TestLike,
-  options: Address & { scenario: string; holdMs: number; transport: Transport },
+  options: Address & Pick<SippOptions, 'scenario' | 'holdMs' | 'transport' | 'credentials'>,
 ): Promise<Callee> {
-  const run = await SippRun.start({ ...options, timeoutS: SIPP_TIMEOUT_S, more: ['-aa'] });
+  const run = await SippRun.start({ ...options, timeoutS: SIPP_TIMEOUT_S });
   t.teardown(() => run.stop());
   return { run, host: options.host, port: options.port };
 }
@@ -103,6 +106,7 @@ export async function startCallers(
         rate: rate / placement.pairs,
         holdMs,
         transport: placement.transport,
+        ...(scenario.digest !== undefined && { credentials: scenario.digest.retell }),
         callIdPrefix: `${callIdPrefix}-${pair}`,
         timeoutS: SIPP_TIMEOUT_S,
         more: over === undefined ? [] : ['-rsa', `${over.host}:${over.port}`],

@@ -86,7 +86,7 @@ export function figureRows(report: RunReport): [string, string][] {
       'records',
       settled.records === null
         ? 'not looked at'
-        : `${settled.records} of ${totals.placed}, ${settled.seconds.toFixed(1)} s after the last call`,
+        : `${settled.records} of ${settled.calls}, ${settled.seconds.toFixed(1)} s after the last call`,
     ],
     ['dialogs left', settled.dialogsLeft === null ? 'not looked at' : String(settled.dialogsLeft)],
     ['saturated first', report.saturation[0]?.what ?? 'nothing'],
@@ -97,8 +97,10 @@ export function figureRows(report: RunReport): [string, string][] {
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }
 
-function cpuText({ cpus, busy, stolen }: UseFigures): string {
-  const parts = Object.entries(byKind(cpus)).map(([name, used]) => `${name} ${used.toFixed(2)}`);
+function cpuText({ cpus, others, busy, stolen }: UseFigures): string {
+  const parts = Object.entries({ ...byKind(cpus), 'others on the machine': others }).map(
+    ([name, used]) => `${name} ${used.toFixed(2)}`,
+  );
   const lost =
     stolen < 0.005 ? '' : `, ${percent(Number(stolen.toFixed(3)))} taken by other machines on the host`;
   return `${Math.round(busy * 100)} % of the machine busy${lost}; CPUs: ${parts.join(', ')}`;

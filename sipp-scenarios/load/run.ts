@@ -53,7 +53,9 @@ export async function runLoad(
   const callIdPrefix = `load-${randomBytes(4).toString('hex')}`;
   const legs = [{ stream: { scenario, rate, holdMs }, to: () => system.sip }];
   const driven = await drive(t, { placement, legs, callees, system, course, callIdPrefix, onProgress });
-  const settled = await settle(system, callIdPrefix, driven.totals.placed);
+  // What the proxy answers itself is no call.
+  const calls = scenario.callee === undefined ? 0 : driven.totals.placed;
+  const settled = await settle(system, callIdPrefix, calls);
   const end = course.warmUpS + course.durationS;
   const steady = driven.samples.filter(({ at }) => at > course.warmUpS && at <= end + 1);
   return { ...driven, settled, saturation: saturationOf(steady) };
@@ -81,6 +83,7 @@ function startSystem(
     retell: isInbound ? callees : [],
     carriers: isInbound ? [] : [{ prefix: '+1', gateways: callees }],
     sharedMemoryMb: sharedMemoryFor(rate, holdMs),
+    digest: scenario.digest,
   });
 }
 

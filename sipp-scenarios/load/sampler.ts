@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { type ProcessUse, readProcesses } from '../../bench/cpu.js';
 import type { MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
+
+const CPUS = cpus().length;
 
 /** What one part used since the sample before. */
 export interface PartUse {
@@ -38,6 +41,8 @@ export interface Sample {
   /** Seconds since calls began. */
   at: number;
   parts: Record<string, PartUse>;
+  /** CPUs that processes which are no part of the run used. */
+  others: number;
   /** Share of the machine's CPUs that were busy since the sample before, 0 to 1. */
   busy: number;
   /** Share that another machine on the same host took. */
@@ -91,10 +96,14 @@ export class Sampler {
     if (last === undefined) return;
     const seconds = (raw.atMs - last.atMs) / 1000;
     const all = Math.max(1, raw.cpu.all - last.cpu.all);
+    const busy = (raw.cpu.busy - last.cpu.busy) / all;
+    const parts = partsOf({ ...this.#system.groups(), ...this.#groups() }, last, raw, seconds);
+    const used = Object.values(parts).reduce((sum, { cpus }) => sum + cpus, 0);
     this.samples.push({
       at: (raw.atMs - this.#startedMs) / 1000,
-      parts: partsOf({ ...this.#system.groups(), ...this.#groups() }, last, raw, seconds),
-      busy: (raw.cpu.busy - last.cpu.busy) / all,
+      parts,
+      others: Math.max(0, busy * CPUS - used),
+      busy,
       stolen: (raw.cpu.stolen - last.cpu.stolen) / all,
       dropped: Math.max(0, raw.dropped - last.dropped),
       proxy: metrics === undefined ? null : proxyFigures(metrics, last, raw),
@@ -128,19 +137,21 @@ function partsOf(
   now: Raw,
   seconds: number,
 ): Record<string, PartUse> {
-  return Object.fromEntries(
-    Object.entries(groups).map(([name, group]): [string, PartUse] => {
-      const use: PartUse = { cpus: 0, busiest: 0, rssBytes: 0 };
-      for (const process of now.processes.values()) {
-        if (process.group !== group) continue;
-        const used = (process.cpuSeconds - (last.processes.get(process.pid)?.cpuSeconds ?? 0)) / seconds;
-        use.cpus += used;
-        use.busiest = Math.max(use.busiest, used);
-        use.rssBytes += process.rssBytes;
-      }
-      return [name, use];
-    }),
-  );
+  const useOf = (wanted: (process: ProcessUse) => boolean) => {
+    const use: PartUse = { cpus: 0, busiest: 0, rssBytes: 0 };
+    for (const each of now.processes.values()) {
+      if (!wanted(each)) continue;
+      const used = (each.cpuSeconds - (last.processes.get(each.pid)?.cpuSeconds ?? 0)) / seconds;
+      use.cpus += used;
+      use.busiest = Math.max(use.busiest, used);
+      use.rssBytes += each.rssBytes;
+    }
+    return use;
+  };
+  return Object.fromEntries([
+    ...Object.entries(groups).map(([name, group]) => [name, useOf((each) => each.group === group)] as const),
+    ['this runner', useOf(({ pid }) => pid === process.pid)] as const,
+  ]);
 }
 
 function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures | null {

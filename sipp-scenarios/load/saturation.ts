@@ -1,3 +1,4 @@
+import { cpusOf } from './figures.js';
 import type { Sample } from './sampler.js';
 
 /** Something that was at its limit. */
@@ -23,10 +24,14 @@ function percent(share: number): string {
 }
 
 const CHECKS: readonly Check[] = [
-  ({ busy, stolen, parts }) => {
+  ({ busy, stolen, parts, others }) => {
     if (busy + stolen < CPU_FULL) return undefined;
-    const [most] = Object.entries(parts).sort(([, a], [, b]) => b.cpus - a.cpus);
-    const used = most === undefined ? '' : `, most of it by ${most[0]} (${most[1].cpus.toFixed(2)} CPUs)`;
+    const uses = [
+      ...Object.entries(cpusOf(parts)),
+      ['processes that are no part of the run', others] as const,
+    ];
+    const [most] = uses.sort(([, a], [, b]) => b - a);
+    const used = most === undefined ? '' : `, most of it by ${most[0]} (${most[1].toFixed(2)} CPUs)`;
     const lost = stolen < 0.05 ? '' : `; ${percent(stolen)} went to other machines on the host`;
     return `the CPUs of the machine: ${percent(busy + stolen)} busy${used}${lost}`;
   },

@@ -3,6 +3,8 @@ import type { System } from './system.js';
 
 /** What is left of a run once its calls are over. */
 export interface Settled {
+  /** Calls that have to have a record. */
+  calls: number;
   /** Calls with a detail record; null where that cannot be had. */
   records: number | null;
   /** Dialogs that Kamailio still has; null where it does not say. */
@@ -16,7 +18,7 @@ const GIVE_UP_MS = 30_000;
 const LOOK_MS = 500;
 
 /** Waits until every call has its record and Kamailio has no dialog, as long as either comes nearer. */
-export async function settle(system: System, callIdPrefix: string, placed: number): Promise<Settled> {
+export async function settle(system: System, callIdPrefix: string, calls: number): Promise<Settled> {
   const started = performance.now();
   let progressed = started;
   let before = '';
@@ -29,9 +31,14 @@ export async function settle(system: System, callIdPrefix: string, placed: numbe
     const found = `${records} ${dialogs}`;
     if (found !== before) progressed = now;
     before = found;
-    const isDone = (records === undefined || records >= placed) && (dialogs === undefined || dialogs === 0);
+    const isDone = (records === undefined || records >= calls) && (dialogs === undefined || dialogs === 0);
     if (isDone || now - progressed > GIVE_UP_MS) {
-      return { records: records ?? null, dialogsLeft: dialogs ?? null, seconds: (now - started) / 1000 };
+      return {
+        calls,
+        records: records ?? null,
+        dialogsLeft: dialogs ?? null,
+        seconds: (now - started) / 1000,
+      };
     }
     await delay(LOOK_MS);
   }

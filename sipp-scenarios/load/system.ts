@@ -1,6 +1,7 @@
 import { request } from 'undici';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
 import { NUMBER, type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
+import type { Scenario } from '../scenarios.js';
 import { MetricsText } from './metrics-text.js';
 import type { Address, Transport } from './pairs.js';
 
@@ -29,6 +30,8 @@ export interface OwnSystemOptions {
   /** Who takes calls as carriers, each the calls to the numbers that begin with its prefix. */
   carriers: readonly { prefix: string; gateways: readonly Address[] }[];
   sharedMemoryMb: number;
+  /** Credentials that Retell and carriers are asked for and give. */
+  digest?: Scenario['digest'] | undefined;
 }
 
 /** Worker processes of each UDP socket, ours and those of what ours is compared with. */
@@ -38,7 +41,7 @@ const READ_STEP = 1000;
 
 /** Starts Redis, Kamailio and the control plane between the pairs, with no limit on calls. */
 export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Promise<OwnSystem> {
-  const { transport, retell, carriers } = options;
+  const { transport, retell, carriers, digest } = options;
   const uri = ({ host, port }: Address) => ({ uri: `sip:${host}:${port};transport=${transport}` });
   // What only calls still has to have a gateway, which nobody is sent to.
   const nobody = [{ host: '127.1.0.255', port: 9 }];
@@ -47,7 +50,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
     controlPlane: 'process',
     config: {
       sip: { workers: WORKERS },
-      retell: { networks: ['127.2.0.0/24'] },
+      retell: { networks: ['127.2.0.0/24'], ...(digest && { digest: digest.retell }) },
       numbers: [{ number: NUMBER }],
       carriers: [
         { name: 'callers', networks: ['127.1.0.0/24'], gateways: nobody.map(uri), probe: false },
@@ -56,6 +59,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
           networks: [`127.3.0.${i + 1}`],
           gateways: gateways.map(uri),
           prefixes: [prefix],
+          ...(digest && { digest: digest.carrier }),
         })),
       ],
       kamailio: { shared_memory_mb: options.sharedMemoryMb },

@@ -13,7 +13,7 @@ const RATE_REACHED = 0.95;
 
 /** Why a run is not fine; none where it is. */
 export function problemsOf(
-  { totals, steady, settled }: Pick<RunResult, 'totals' | 'steady' | 'settled'>,
+  { steady, settled }: Pick<RunResult, 'steady' | 'settled'>,
   rate: number,
   { maxFailed, maxSrdP99Ms }: Thresholds,
 ): string[] {
@@ -35,8 +35,8 @@ export function problemsOf(
         : `SRD p99 is ${p99} ms; it has to be under ${maxSrdP99Ms} ms`,
     );
   }
-  if (settled.records !== null && settled.records !== totals.placed) {
-    problems.push(`${totals.placed} calls were placed and ${settled.records} have a record`);
+  if (settled.records !== null && settled.records !== settled.calls) {
+    problems.push(`${settled.calls} calls were placed and ${settled.records} have a record`);
   }
   if (settled.dialogsLeft !== null && settled.dialogsLeft !== 0) {
     problems.push(`${settled.dialogsLeft} dialogs are left in Kamailio`);
