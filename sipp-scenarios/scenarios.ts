@@ -188,7 +188,7 @@ export const SCENARIOS: readonly Scenario[] = [
     caller: 'carrier/inbound-refer-silent.xml',
     callee: 'called/answer.xml',
     status: 200,
-    held: false,
+    held: true,
     command: 'transfer',
   },
   {
