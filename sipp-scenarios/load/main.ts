@@ -1,6 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { SCENARIOS, type Scenario, scenarioNamed } from '../scenarios.js';
-import { loadOnce, type OnceOptions } from './once.js';
+import { loadMaximum } from './maximum.js';
+import { loadOnce } from './once.js';
+import type { LoadOptions } from './options.js';
 import { address, perSecond, seconds, secondsOverZero, share, wholeNumber } from './values.js';
 
 /** Exit codes: 1 where a threshold is broken, calls do not add up or a part does not come up; 2 for bad usage. */
@@ -29,6 +31,7 @@ const program = new Command('load')
   .option('--hold <time>', 'how long an answered call is held', seconds, 1)
   .option('--pairs <n>', 'SIPps on each side, each at an address of its own', wholeNumber(1, 100), 2)
   .addOption(new Option('--transport <name>', 'SIP over').choices(['udp', 'tcp']).default('udp'))
+  .option('--find-max', 'find the highest rate without a failure over --duration, beside bare Kamailios')
   .option('--max-failed <share>', 'more failed calls are not fine', share, 0.001)
   .option('--max-srd-p99 <time>', 'a longer session request delay is not fine', seconds)
   .option('--json <file>', 'write all figures there too')
@@ -48,13 +51,14 @@ const program = new Command('load')
   .allowExcessArguments(false)
   .configureHelp({ showGlobalOptions: true })
   .exitOverride()
-  .action(async (options: OnceOptions & { list?: true }) => {
+  .action(async (options: LoadOptions & { list?: true }) => {
     if (options.list) {
       const width = Math.max(...SCENARIOS.map(({ name }) => name.length));
       for (const { name, summary } of SCENARIOS) process.stdout.write(`${name.padEnd(width)}  ${summary}\n`);
       return;
     }
-    if (!(await loadOnce(options))) process.exitCode = EXIT_NOT_FINE;
+    const isFine = await (options.findMax ? loadMaximum(options) : loadOnce(options));
+    if (!isFine) process.exitCode = EXIT_NOT_FINE;
   });
 
 try {

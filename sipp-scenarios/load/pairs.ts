@@ -82,16 +82,22 @@ export async function startCallee(
   return { run, host: options.host, port: options.port };
 }
 
-/**
- * Has each pair call with its share of the rate, from now until `stop` of each.
- *
- * @param to where the calls of a pair go; with `over` they are sent there and have `to` in the Request-URI
- */
+export interface CallerOptions {
+  /** Where the calls of a pair go; with `over` they are sent there and have `to` in the Request-URI. */
+  to: (pair: number) => Address;
+  over?: Address;
+  /** Call-IDs begin with it. */
+  callIdPrefix: string;
+  /** Further arguments of SIPp. */
+  more: readonly string[];
+}
+
+/** Has each pair call with its share of the rate, from now until `stop` of each. */
 export async function startCallers(
   t: TestLike,
   placement: Placement,
   { scenario, rate, holdMs }: Stream,
-  { to, over, callIdPrefix }: { to: (pair: number) => Address; over?: Address; callIdPrefix: string },
+  { to, over, callIdPrefix, more }: CallerOptions,
 ): Promise<Caller[]> {
   return Promise.all(
     Array.from({ length: placement.pairs }, async (_, pair) => {
@@ -109,7 +115,7 @@ export async function startCallers(
         ...(scenario.digest !== undefined && { credentials: scenario.digest.retell }),
         callIdPrefix: `${callIdPrefix}-${pair}`,
         timeoutS: SIPP_TIMEOUT_S,
-        more: over === undefined ? [] : ['-rsa', `${over.host}:${over.port}`],
+        more: [...more, ...(over === undefined ? [] : ['-rsa', `${over.host}:${over.port}`])],
       });
       t.teardown(() => caller.run.stop());
       return caller;

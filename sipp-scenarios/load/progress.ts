@@ -15,8 +15,9 @@ export class ProgressBar {
     this.#out = out;
   }
 
-  show(progress: Progress): void {
-    const text = progressText(progress);
+  /** @param what what it is the progress of */
+  show(progress: Progress, what?: string): void {
+    const text = `${what === undefined ? '' : `${what}: `}${progressText(progress)}`;
     if (!this.#out.isTTY) {
       if (progress.at < this.#nextLine) return;
       this.#nextLine = progress.at + LINE_EVERY_S;

@@ -3,13 +3,17 @@ import { byKind, type UseFigures } from './figures.js';
 import type { RunResult } from './run.js';
 import { percent } from './verdict.js';
 
-/** Everything that is told of a run: what the JSON file holds. */
-export interface RunReport extends RunResult {
+/** When and where a run was. */
+export interface Head {
   /** When it began, ISO 8601. */
   startedAt: string;
   machine: Machine;
   /** As it can be given again. */
   command: string;
+}
+
+/** Everything that is told of a run: what the JSON file holds. */
+export interface RunReport extends Head, RunResult {
   scenario: string;
   rate: number;
   holdMs: number;
@@ -23,11 +27,7 @@ export interface RunReport extends RunResult {
 }
 
 /** Where it ran and with what, as rows of a name and a value. */
-export function machineRows({
-  machine,
-  command,
-  startedAt,
-}: Pick<RunReport, 'machine' | 'command' | 'startedAt'>) {
+export function machineRows({ machine, command, startedAt }: Head) {
   return [
     [
       'machine',
