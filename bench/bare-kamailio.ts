@@ -12,21 +12,23 @@ export interface BareOptions {
   workers: number;
   sharedMemoryMb: number;
   packageMemoryMb: number;
-  /** Two peers that can reach each other through it: that tells when it serves. */
-  carrier: SipPeer;
-  retell: SipPeer;
+  /** `tlsf` is what ours has (default), `shipped` what Kamailio takes by itself. */
+  allocator?: 'tlsf' | 'shipped';
+  /** Who asks through it, and the URI of who answers OPTIONS: that tells when it serves. */
+  asking: SipPeer;
+  answering: string;
 }
 
 /**
- * Starts the bare Kamailio of bare.cfg, with the allocator that ours has.
+ * Starts the bare Kamailio of bare.cfg.
  *
- * @returns where it takes SIP over UDP
+ * @returns where it takes SIP over UDP, and its process group
  * @throws SupervisorError where it does not come up
  */
 export async function startBareKamailio(
   t: TestLike,
   options: BareOptions,
-): Promise<{ host: string; port: number }> {
+): Promise<{ host: string; port: number; group: number | undefined }> {
   const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-bare-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
   const socket = { host: '127.0.0.1', port: await freePort() };
@@ -37,13 +39,13 @@ export async function startBareKamailio(
       args: [
         ...['-DD', '-E', '-f', join(ROOT, 'bench', 'bare.cfg'), '-w', directory, '-Y', directory],
         ...['-l', `udp:${socket.host}:${socket.port}`, '-n', String(options.workers)],
-        ...['-x', 'tlsf', '-X', 'tlsf', '-m', String(options.sharedMemoryMb)],
-        ...['-M', String(options.packageMemoryMb)],
+        ...['-m', String(options.sharedMemoryMb), '-M', String(options.packageMemoryMb)],
+        ...(options.allocator === 'shipped' ? [] : ['-x', 'tlsf', '-X', 'tlsf']),
       ],
       cwd: directory,
       ready: async () => {
-        const { status } = await options.carrier.request('OPTIONS', {
-          to: options.retell.uri('ready'),
+        const { status } = await options.asking.request('OPTIONS', {
+          to: options.answering,
           via: socket,
         });
         if (status !== 200) throw new Error(`OPTIONS through it is answered ${status}`);
@@ -53,5 +55,5 @@ export async function startBareKamailio(
   );
   t.teardown(() => part.stop());
   await part.start();
-  return socket;
+  return { ...socket, group: part.pid };
 }

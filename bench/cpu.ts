@@ -8,19 +8,40 @@ export function ownGroup(): number {
   return Number(readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ')[2]);
 }
 
+/** A process at one moment. */
+export interface ProcessUse {
+  pid: number;
+  group: number;
+  /** CPU seconds so far. */
+  cpuSeconds: number;
+  /** Memory that is resident, those pages that it shares with others among them. */
+  rssBytes: number;
+}
+
+const PAGE_BYTES = 4096;
+
+/** All processes of the machine that can be seen. */
+export function readProcesses(): ProcessUse[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        // The name may hold spaces and stands in brackets; behind it come state, ppid, pgrp, ..., utime, stime.
+        const fields = readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+        const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / TICKS;
+        const rssBytes = Number(fields[21]) * PAGE_BYTES;
+        return [{ pid: Number(name), group: Number(fields[2]), cpuSeconds, rssBytes }];
+      } catch {
+        // It has ended meanwhile.
+        return [];
+      }
+    });
+}
+
 /** CPU seconds that the processes of a group have used so far, those left out that have ended. */
 function cpuSeconds(group: number): number {
-  let ticks = 0;
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      // The name may hold spaces and stands in brackets; behind it come state, ppid, pgrp, ..., utime, stime.
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-      if (Number(fields[2]) === group) ticks += Number(fields[11]) + Number(fields[12]);
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return ticks / TICKS;
+  const own = readProcesses().filter((process) => process.group === group);
+  return own.reduce((sum, process) => sum + process.cpuSeconds, 0);
 }
 
 /** Seconds that the main thread of a process was ready to run and others had its CPU, so far. */

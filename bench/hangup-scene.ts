@@ -69,7 +69,7 @@ export async function holdCalls({ stack, held }: HangupScene, count: number): Pr
 /** What answers the calls in the background, until the bench ends. */
 export async function startLoadCarrier(t: Cleanup, { loadPort }: HangupScene): Promise<SippRun> {
   const run = await SippRun.start({
-    scenario: 'answer.xml',
+    scenario: 'called/answer.xml',
     host: LOAD_HOST,
     port: loadPort,
     timeoutS: 3600,

@@ -74,7 +74,10 @@ async function startBenchScene(t: Cleanup, { retellMs }: PostDialDelayOptions): 
   const carrier = await startPeer(t, { host: CARRIER_HOST, trace: false });
   const retell = await startPeer(t, { host: RETELL_HOST, trace: false });
   const api = await RetellApiServer.start(t, { host: RETELL_HOST, delayMs: retellMs });
-  const bare = await startBareKamailio(t, { workers: WORKERS, ...MEMORY, carrier, retell });
+  const bare = await startBareKamailio(t, {
+    ...{ workers: WORKERS, ...MEMORY },
+    ...{ asking: carrier, answering: retell.uri('ready') },
+  });
   const stack = await startStack(t, {
     gateways: [{ uri: `sip:${retell.host}:${retell.port}` }],
     controlPlane: 'process',

@@ -4,6 +4,12 @@ import { join } from 'node:path';
 import { ROOT } from '../control-plane/src/cli/paths.js';
 import { RunningProcess } from '../control-plane/src/cli/process.js';
 
+/** User name and password of digest authentication (RFC 3261 section 22). */
+export interface Credentials {
+  username: string;
+  password: string;
+}
+
 export interface SippOptions {
   /** File in sipp-scenarios/, e.g. carrier/inbound-answered.xml. */
   scenario: string;
@@ -19,14 +25,22 @@ export interface SippOptions {
   calls?: number;
   /** Calls a second. Default 10. */
   rate?: number;
-  /** How long each call is held, in ms, by scenarios that pause. Default 0. */
+  /** How long each call is held, in ms, by the side that pauses. Default 0. */
   holdMs?: number;
+  /** Default udp. */
+  transport?: 'udp' | 'tcp';
+  /** What a challenge is answered with, or answers are checked against. */
+  credentials?: Credentials;
   /** Call-IDs are this, a counter and the host. Default a name of the process. */
   callIdPrefix?: string;
   /** Keep every message for `messages()`. Default false: it costs under load. */
   trace?: boolean;
+  /** Keep what SIPp has to say of messages that it did not expect, for `errors()`. Default false. */
+  traceErrors?: boolean;
   /** The whole run ends after this at the latest, in s. Default 60. */
   timeoutS?: number;
+  /** Further arguments of SIPp, which win over those above. */
+  more?: readonly string[];
 }
 
 export interface SippResult {
@@ -34,6 +48,8 @@ export interface SippResult {
   successful: number;
   failed: number;
   retransmissions: number;
+  /** Failed calls by SIPp's reasons, those that occurred: `UnexpectedMessage`, `MaxUDPRetrans`, `CannotSendMessage` ... */
+  failures: Record<string, number>;
 }
 
 /** One message as SIPp saw it. */
@@ -87,12 +103,19 @@ export class SippRun {
     if (last === undefined || (code !== 0 && code !== 1)) {
       throw new Error(`sipp ended with ${code ?? signal}: ${this.#process.lastLines.join('\n')}`);
     }
-    const column = (name: string) => Number(last[names.split(';').indexOf(name)]);
+    const columns = names.split(';');
+    const column = (name: string) => Number(last[columns.indexOf(name)]);
+    const reasons = columns.flatMap((name) => /^Failed(?!Call\()(\w+)\(C\)$/.exec(name)?.[1] ?? []);
     return {
       created: column('TotalCallCreated'),
       successful: column('SuccessfulCall(C)'),
       failed: column('FailedCall(C)'),
       retransmissions: column('Retransmissions(C)'),
+      failures: Object.fromEntries(
+        reasons
+          .map((reason) => [reason, column(`Failed${reason}(C)`)] as const)
+          .filter(([, count]) => count > 0),
+      ),
     };
   }
 
@@ -122,9 +145,29 @@ export class SippRun {
       });
   }
 
+  /** What SIPp has said of messages that it did not expect, where the run keeps that. */
+  async errors(): Promise<string> {
+    return readFile(join(this.#directory, 'errors.log'), 'utf8').catch(() => '');
+  }
+
   /** Its process group. */
   get pid(): number | undefined {
     return this.#process.group;
+  }
+
+  /** Where it writes its files, statistics.csv among them, until it is stopped. */
+  get directory(): string {
+    return this.#directory;
+  }
+
+  /** Resolves when SIPp has ended, however it did. */
+  get exited(): Promise<unknown> {
+    return this.#process.exited;
+  }
+
+  /** SIGUSR1 has it place no further calls and end with the last one. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.signal(signal);
   }
 
   /** Ends the run if it still goes on, and removes its files. */
@@ -147,15 +190,22 @@ function sipfragsIn(log: string): Map<string, string> {
 }
 
 function sippArguments(options: SippOptions, directory: string): string[] {
-  const { port, target, trace = false, timeoutS = 60 } = options;
+  const { port, target, holdMs = 0, transport = 'udp', credentials, timeoutS = 60, more = [] } = options;
+  const { trace = false, traceErrors = false } = options;
   return [
     ...['-sf', join(ROOT, 'sipp-scenarios', options.scenario), '-i', options.host],
+    // Over TCP -i alone does not say where SIPp sends from.
+    ...['-t', transport === 'tcp' ? 't1' : 'u1', '-bind_local', '-d', String(holdMs)],
     ...(port === undefined ? [] : ['-p', String(port)]),
+    ...(credentials === undefined ? [] : ['-au', credentials.username, '-ap', credentials.password]),
     ...['-nostdin', '-timeout', `${timeoutS}s`, '-buff_size', '1048576'],
     ...['-trace_stat', '-fd', '1', '-stf', join(directory, 'statistics.csv')],
     ...(trace ? ['-trace_shortmsg', '-shortmessage_file', join(directory, 'messages.tsv')] : []),
     ...(trace ? ['-trace_msg', '-message_file', join(directory, 'messages.log')] : []),
-    ...(target === undefined ? [] : [...callArguments(options), target]),
+    ...(traceErrors ? ['-trace_err', '-error_file', join(directory, 'errors.log')] : []),
+    ...(target === undefined ? [] : callArguments(options)),
+    ...more,
+    ...(target === undefined ? [] : [target]),
   ];
 }
 
@@ -163,11 +213,10 @@ function callArguments({
   number = '',
   calls = 1,
   rate = 10,
-  holdMs = 0,
   callIdPrefix = `sipp-${process.pid}`,
 }: SippOptions): string[] {
   return [
-    ...['-s', number, '-m', String(calls), '-r', String(rate), '-d', String(holdMs), '-l', String(calls)],
+    ...['-s', number, '-m', String(calls), '-r', String(rate), '-l', String(calls)],
     ...['-cid_str', `${callIdPrefix}-%u@%s`],
   ];
 }

@@ -1,0 +1,159 @@
+import { randomBytes } from 'node:crypto';
+import { type Summary, summarise } from '../../bench/statistics.js';
+import { eventually } from '../../test/harness/await.js';
+import { startPeer } from '../../test/harness/scene.js';
+import type { TestLike } from '../../test/harness/stack.js';
+import type { Scenario } from '../scenarios.js';
+import { CONTENDER_TITLES, type Contender, type ContenderName, startContenders } from './contenders.js';
+import { LOOPBACK, type Placement, startCallees } from './pairs.js';
+import type { ProgressBar } from './progress.js';
+import { confirmHighest, findHighest, type SearchOptions } from './search.js';
+import { type Settled, settle } from './settle.js';
+import { type Probed, probeSrd } from './srd-probe.js';
+import { type Trial, type TrialScene, tryRate } from './trial.js';
+
+export interface FindMaxOptions {
+  scenario: Scenario;
+  holdMs: number;
+  pairs: number;
+  /** How long a rate has to be clean to count, in s. */
+  durationS: number;
+}
+
+/** SRD of calls by a peer at the same rate of other calls, in ms. */
+export interface AddedSrd {
+  rate: number;
+  bare: Summary;
+  ours: Summary;
+  /** What the median is longer by. */
+  addedMs: number;
+}
+
+export interface FindMaxResult {
+  /** The best confirmed rate of each; null where none was clean. */
+  best: Record<ContenderName, Trial | null>;
+  /** All that was tried, in order. */
+  trials: Trial[];
+  /** null where the scenario is not one of answered calls, or where no rate was clean. */
+  srd: AddedSrd | null;
+  /** Of all calls through ours. */
+  settled: Settled;
+}
+
+/** A step or half of the search. */
+const SHORT = { warmUpS: 1, durationS: 4 };
+const CONFIRM_WARM_UP_S = 3;
+/** A trial that fails takes longest: each search comes from below. The generator's ceiling has to be known roughly. */
+const GENERATOR: SearchOptions = { start: 2000, precision: 0.2 };
+const FIRST: SearchOptions = { start: 300 };
+/** Where the others begin, as a part of what was found before. */
+const BEGIN_AT = { bare: 1.2, ours: 0.6 } as const;
+/** The second time each begins a bit above what it did the first time, goes in small steps, and no further down. */
+const AGAIN = { start: 1.06, step: 1.15 };
+/** Of the SRD measurement: parts in turns, each so long. */
+const SRD_TURNS = 2;
+const SRD_SECONDS = 8;
+
+/** Finds the highest rate without a failure through each contender, with the same calls. */
+export async function findMax(
+  t: TestLike,
+  options: FindMaxOptions,
+  bar: ProgressBar,
+): Promise<FindMaxResult> {
+  const { scenario, holdMs, pairs, durationS } = options;
+  const placement: Placement = { pairs, transport: 'udp', ...LOOPBACK };
+  const [first, ...others] = await startCallees(t, placement, { scenario, holdMs });
+  if (first === undefined) throw new Error(`${scenario.name} has nobody who is called`);
+  const callees = [first, ...others] as const;
+  const contenders = await startContenders(t, scenario.direction, [...callees]);
+  const scene: TrialScene = {
+    ...{ placement, callees, scenario, holdMs },
+    callIdPrefix: `load-${randomBytes(4).toString('hex')}`,
+  };
+  const trials: Trial[] = [];
+  const attempt = async (contender: Contender, rate: number, course: typeof SHORT) => {
+    await whenQuiet(contender);
+    const title = CONTENDER_TITLES[contender.name];
+    // What SIPp calls a call is one: names of calls must not come again.
+    const own = { ...scene, callIdPrefix: `${scene.callIdPrefix}-${trials.length}` };
+    const trial = await tryRate(t, own, contender, rate, course, (progress) => bar.show(progress, title));
+    trials.push(trial);
+    bar.say(`${title}: ${rate} calls/s for ${course.durationS} s: ${trial.trouble ?? 'clean'}`);
+    return trial;
+  };
+  const best: FindMaxResult['best'] = { generator: null, shipped: null, bare: null, ours: null };
+  const search = async (name: ContenderName, from: SearchOptions) => {
+    const contender = contenders[name];
+    const isClean = async (rate: number) => (await attempt(contender, rate, SHORT)).isClean;
+    const highest = await findHighest(isClean, { least: 10, ...from });
+    if (highest === undefined) return;
+    const before = best[name]?.rate ?? 0;
+    await confirmHighest(async (rate) => {
+      if (rate <= before) return true;
+      const trial = await attempt(contender, rate, { warmUpS: CONFIRM_WARM_UP_S, durationS });
+      if (trial.isClean) best[name] = trial;
+      return trial.isClean;
+    }, highest);
+  };
+  await search('generator', GENERATOR);
+  await search('shipped', FIRST);
+  await search('bare', { start: (best.shipped?.rate ?? FIRST.start) * BEGIN_AT.bare });
+  await search('ours', { start: (best.bare?.rate ?? FIRST.start) * BEGIN_AT.ours });
+  // A machine has good and bad moments: each gets a second one.
+  for (const name of ['shipped', 'bare', 'ours'] as const) {
+    const start = Math.ceil((best[name]?.rate ?? FIRST.start) * AGAIN.start);
+    await search(name, { start, step: AGAIN.step, least: start });
+  }
+  const peer = await startPeer(t, { host: LOOPBACK.callerHost(250, scenario.direction), trace: false });
+  let probed = 0;
+  const probe = async (name: 'bare' | 'ours', rate: number): Promise<Probed> => {
+    const stream = { scenario, rate, holdMs };
+    const course = { warmUpS: 1, durationS: SRD_SECONDS };
+    const [, result] = await Promise.all([
+      attempt(contenders[name], rate, course),
+      probeSrd(peer, scenario, contenders[name], stream, SRD_SECONDS),
+    ]);
+    if (name === 'ours') probed += result.placed;
+    return result;
+  };
+  const srd = await addedSrd(best, scenario, probe);
+  const placed = trials
+    .filter(({ contender }) => contender === 'ours')
+    .reduce((sum, each) => sum + each.placed, 0);
+  bar.say('waiting for the records');
+  return {
+    best,
+    trials,
+    srd,
+    settled: await settle(contenders.ours.system, scene.callIdPrefix, placed + probed),
+  };
+}
+
+/** At half of ours, both in turns. */
+async function addedSrd(
+  best: FindMaxResult['best'],
+  { status }: Scenario,
+  probe: (name: 'bare' | 'ours', rate: number) => Promise<Probed>,
+): Promise<AddedSrd | null> {
+  if (best.ours === null || best.bare === null || status !== 200) return null;
+  const rate = Math.max(1, Math.round(best.ours.rate / 2));
+  const times: Record<'bare' | 'ours', number[]> = { bare: [], ours: [] };
+  for (let turn = 0; turn < SRD_TURNS; turn += 1) {
+    for (const name of ['bare', 'ours'] as const) times[name].push(...(await probe(name, rate)).srdMs);
+  }
+  if (times.bare.length === 0 || times.ours.length === 0) return null;
+  const [bare, ours] = [summarise(times.bare), summarise(times.ours)];
+  return { rate, bare, ours, addedMs: ours.median - bare.median };
+}
+
+/** A trial must not have to do the work of the one before. */
+async function whenQuiet({ system }: Contender): Promise<void> {
+  const isQuiet = async () => {
+    const metrics = await system.metrics();
+    const waiting =
+      (metrics?.sum('retell_proxy_kamailio_queued_events') ?? 0) +
+      (metrics?.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0);
+    return waiting === 0;
+  };
+  await eventually('no event that waits', isQuiet, 60_000);
+}

@@ -1,0 +1,24 @@
+/** Values of metrics in Prometheus' text format, by name. */
+export class MetricsText {
+  readonly #lines: readonly string[];
+
+  constructor(text: string) {
+    this.#lines = text.split('\n');
+  }
+
+  /** Sum over all series of a metric that have the labels. @returns undefined where there is none */
+  sum(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+    let sum: number | undefined;
+    for (const line of this.#lines) {
+      if (!line.startsWith(name)) continue;
+      const behind = line[name.length];
+      if (behind !== ' ' && behind !== '{') continue;
+      const end = line.lastIndexOf(' ');
+      if (wanted.every((label) => line.slice(0, end).includes(label))) {
+        sum = (sum ?? 0) + Number(line.slice(end + 1));
+      }
+    }
+    return sum;
+  }
+}

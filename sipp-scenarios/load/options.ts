@@ -1,0 +1,62 @@
+import { CommanderError } from 'commander';
+import type { Scenario } from '../scenarios.js';
+import type { Address, Transport } from './pairs.js';
+import type { Target } from './run.js';
+
+/** What the command line says, times in s. */
+export interface LoadOptions {
+  scenario: Scenario;
+  rate: number;
+  duration: number;
+  warmUp: number;
+  hold: number;
+  pairs: number;
+  transport: Transport;
+  findMax?: true;
+  maxFailed: number;
+  maxSrdP99?: number;
+  json?: string;
+  html?: string;
+  target?: Address;
+  callerAddress: string;
+  calleeListen?: Address;
+  api?: string;
+  token?: string;
+}
+
+/** @throws CommanderError where options that belong together are not */
+export function targetOf(options: LoadOptions): Target | undefined {
+  const { target: sip, callerAddress: callerHost, calleeListen: callee, api } = options;
+  const token = options.token ?? process.env.API_TOKEN;
+  if (sip === undefined) {
+    for (const [name, value] of Object.entries({
+      '--api': api,
+      '--callee-listen': callee,
+      '--token': options.token,
+    })) {
+      if (value !== undefined)
+        throw usage(`${name} is for a stack that runs already: give --target host:port too`);
+    }
+    return undefined;
+  }
+  if (callee === undefined) {
+    throw usage(
+      '--target needs --callee-listen host:port, the gateway in its configuration that the calls are sent to',
+    );
+  }
+  if (api !== undefined && token === undefined) {
+    throw usage('--api needs a token with the scope read: give --token or set API_TOKEN');
+  }
+  return {
+    sip,
+    callerHost,
+    callee,
+    ...(api !== undefined && { api }),
+    ...(token !== undefined && { token }),
+  };
+}
+
+export function usage(message: string): CommanderError {
+  process.stderr.write(`error: ${message}\n`);
+  return new CommanderError(2, 'load.usage', message);
+}

@@ -1,0 +1,190 @@
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { type ProcessUse, readProcesses } from '../../bench/cpu.js';
+import type { MetricsText } from './metrics-text.js';
+import type { System } from './system.js';
+
+const CPUS = cpus().length;
+
+/** What one part used since the sample before. */
+export interface PartUse {
+  /** CPUs of all its processes. */
+  cpus: number;
+  /** CPUs of the one that used most. */
+  busiest: number;
+  rssBytes: number;
+}
+
+/** What the proxy says of itself. */
+export interface ProxyFigures {
+  dialogs: number;
+  sharedMemoryUsedBytes: number;
+  sharedMemorySizeBytes: number;
+  privateMemoryFreeMinBytes: number;
+  /** Events that wait in Kamailio for Redis. */
+  queuedEvents: number;
+  /** Batches of events in Redis that the control plane has not handled. */
+  eventBatchesWaiting: number;
+  /** Mean time from an event in Kamailio to its record, of those handled since the sample before; null for none. */
+  eventLagS: number | null;
+}
+
+export interface RedisFigures {
+  /** Commands a second since the sample before. */
+  opsPerSecond: number;
+  usedMemoryBytes: number;
+  keys: number;
+}
+
+/** The machine and all parts at one moment. */
+export interface Sample {
+  /** Seconds since calls began. */
+  at: number;
+  parts: Record<string, PartUse>;
+  /** CPUs that processes which are no part of the run used. */
+  others: number;
+  /** Share of the machine's CPUs that were busy since the sample before, 0 to 1. */
+  busy: number;
+  /** Share that another machine on the same host took. */
+  stolen: number;
+  /** UDP datagrams that the kernel dropped since the sample before, as nobody read them. */
+  dropped: number;
+  proxy: ProxyFigures | null;
+  redis: RedisFigures | null;
+}
+
+interface Raw {
+  atMs: number;
+  processes: ReadonlyMap<number, ProcessUse>;
+  cpu: { busy: number; stolen: number; all: number };
+  dropped: number;
+  lag: { sum: number; count: number };
+  redisOps: number;
+}
+
+/** Looks at the machine and at all parts of a run again and again. */
+export class Sampler {
+  readonly samples: Sample[] = [];
+  readonly #system: System;
+  readonly #groups: () => Record<string, number | undefined>;
+  readonly #startedMs: number;
+  #last: Raw | undefined;
+
+  /** @param groups process groups of the parts besides the system's */
+  constructor(system: System, groups: () => Record<string, number | undefined>, startedMs: number) {
+    this.#system = system;
+    this.#groups = groups;
+    this.#startedMs = startedMs;
+  }
+
+  /** Adds a sample; the first look only gives what later ones are compared with. */
+  async look(): Promise<void> {
+    const [metrics, info] = await Promise.all([this.#system.metrics(), this.#redisInfo()]);
+    const raw: Raw = {
+      atMs: Date.now(),
+      processes: new Map(readProcesses().map((process) => [process.pid, process])),
+      cpu: readCpu(),
+      dropped: readDropped(),
+      lag: {
+        sum: metrics?.sum('retell_proxy_event_lag_seconds_sum') ?? 0,
+        count: metrics?.sum('retell_proxy_event_lag_seconds_count') ?? 0,
+      },
+      redisOps: info?.ops ?? 0,
+    };
+    const last = this.#last;
+    this.#last = raw;
+    if (last === undefined) return;
+    const seconds = (raw.atMs - last.atMs) / 1000;
+    const all = Math.max(1, raw.cpu.all - last.cpu.all);
+    const busy = (raw.cpu.busy - last.cpu.busy) / all;
+    const parts = partsOf({ ...this.#system.groups(), ...this.#groups() }, last, raw, seconds);
+    const used = Object.values(parts).reduce((sum, { cpus }) => sum + cpus, 0);
+    this.samples.push({
+      at: (raw.atMs - this.#startedMs) / 1000,
+      parts,
+      others: Math.max(0, busy * CPUS - used),
+      busy,
+      stolen: (raw.cpu.stolen - last.cpu.stolen) / all,
+      dropped: Math.max(0, raw.dropped - last.dropped),
+      proxy: metrics === undefined ? null : proxyFigures(metrics, last, raw),
+      redis:
+        info === undefined
+          ? null
+          : { ...info.figures, opsPerSecond: (raw.redisOps - last.redisOps) / seconds },
+    });
+  }
+
+  async #redisInfo() {
+    const redis = this.#system.redis;
+    // A Redis that is away answers nothing: nobody waits for it here.
+    if (redis?.status !== 'ready') return undefined;
+    const timeIsUp = new Promise<undefined>((resolve) => setTimeout(resolve, 1000, undefined).unref());
+    const text = await Promise.race([redis.info().catch(() => undefined), timeIsUp]);
+    if (text === undefined) return undefined;
+    const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+    const keys = Number(/^db\d+:keys=(\d+)/m.exec(text)?.[1] ?? 0);
+    return {
+      ops: value('total_commands_processed'),
+      figures: { usedMemoryBytes: value('used_memory'), keys },
+    };
+  }
+}
+
+/** Of all processes of each group; one that is new since the last look counts from its start. */
+function partsOf(
+  groups: Readonly<Record<string, number | undefined>>,
+  last: Raw,
+  now: Raw,
+  seconds: number,
+): Record<string, PartUse> {
+  const useOf = (wanted: (process: ProcessUse) => boolean) => {
+    const use: PartUse = { cpus: 0, busiest: 0, rssBytes: 0 };
+    for (const each of now.processes.values()) {
+      if (!wanted(each)) continue;
+      const used = (each.cpuSeconds - (last.processes.get(each.pid)?.cpuSeconds ?? 0)) / seconds;
+      use.cpus += used;
+      use.busiest = Math.max(use.busiest, used);
+      use.rssBytes += each.rssBytes;
+    }
+    return use;
+  };
+  return Object.fromEntries([
+    ...Object.entries(groups).map(([name, group]) => [name, useOf((each) => each.group === group)] as const),
+    ['this runner', useOf(({ pid }) => pid === process.pid)] as const,
+  ]);
+}
+
+function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures | null {
+  const kamailio = (name: string) => metrics.sum(`retell_proxy_kamailio_${name}`);
+  const dialogs = kamailio('active_dialogs');
+  // A node that does not answer has no figures.
+  if (dialogs === undefined) return null;
+  const handled = now.lag.count - last.lag.count;
+  return {
+    dialogs: dialogs + (kamailio('early_dialogs') ?? 0),
+    sharedMemoryUsedBytes: kamailio('shared_memory_used_bytes') ?? 0,
+    sharedMemorySizeBytes: kamailio('shared_memory_size_bytes') ?? 0,
+    privateMemoryFreeMinBytes: kamailio('private_memory_free_min_bytes') ?? 0,
+    queuedEvents: kamailio('queued_events') ?? 0,
+    eventBatchesWaiting: metrics.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0,
+    eventLagS: handled > 0 ? (now.lag.sum - last.lag.sum) / handled : null,
+  };
+}
+
+/** Ticks of all CPUs so far (proc_stat(5)). */
+function readCpu(): Raw['cpu'] {
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
+  // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
+  const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
+  const all = ticks.reduce((sum, each) => sum + each, 0);
+  const stolen = ticks[7] ?? 0;
+  return { all, stolen, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) - stolen };
+}
+
+/** UDP datagrams that the kernel has dropped for full receive buffers (RcvbufErrors), of the whole machine. */
+function readDropped(): number {
+  const [names = '', values = ''] = readFileSync('/proc/net/snmp', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('Udp:'));
+  return Number(values.split(' ')[names.split(' ').indexOf('RcvbufErrors')] ?? 0);
+}

@@ -1,0 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { System } from './system.js';
+
+/** What is left of a run once its calls are over. */
+export interface Settled {
+  /** Calls that have to have a record. */
+  calls: number;
+  /** Calls with a detail record; null where that cannot be had. */
+  records: number | null;
+  /** Dialogs that Kamailio still has; null where it does not say. */
+  dialogsLeft: number | null;
+  /** From the end of the last call until all was there and nothing left, or given up, in s. */
+  seconds: number;
+}
+
+/** A detail record is written some 3 to 6 s after a call's end; without any progress for so long it is given up, in ms. */
+const GIVE_UP_MS = 30_000;
+const LOOK_MS = 500;
+
+/** Waits until every call has its record and Kamailio has no dialog, as long as either comes nearer. */
+export async function settle(system: System, callIdPrefix: string, calls: number): Promise<Settled> {
+  const started = performance.now();
+  let progressed = started;
+  let before = '';
+  for (;;) {
+    const [records, metrics] = await Promise.all([system.countRecords(callIdPrefix), system.metrics()]);
+    const active = metrics?.sum('retell_proxy_kamailio_active_dialogs');
+    const early = metrics?.sum('retell_proxy_kamailio_early_dialogs');
+    const dialogs = active === undefined ? undefined : active + (early ?? 0);
+    const now = performance.now();
+    const found = `${records} ${dialogs}`;
+    if (found !== before) progressed = now;
+    before = found;
+    const isDone = (records === undefined || records >= calls) && (dialogs === undefined || dialogs === 0);
+    if (isDone || now - progressed > GIVE_UP_MS) {
+      return {
+        calls,
+        records: records ?? null,
+        dialogsLeft: dialogs ?? null,
+        seconds: (now - started) / 1000,
+      };
+    }
+    await delay(LOOK_MS);
+  }
+}

@@ -1,0 +1,134 @@
+import { request } from 'undici';
+import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
+import { NUMBER, type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
+import type { Scenario } from '../scenarios.js';
+import { MetricsText } from './metrics-text.js';
+import type { Address, Transport } from './pairs.js';
+
+/** What a load run calls through, and what it can be asked. */
+export interface System {
+  sip: Address;
+  /** Process groups of its parts on this machine, by name; none where it runs elsewhere. */
+  groups: () => Record<string, number | undefined>;
+  /** Its metrics; undefined where it has none, and where it does not answer. */
+  metrics: () => Promise<MetricsText | undefined>;
+  /** Redis' own figures, where they can be had. */
+  redis?: Stack['redis'];
+  /** Calls of this run with a detail record; undefined where that cannot be had. */
+  countRecords: (callIdPrefix: string) => Promise<number | undefined>;
+}
+
+/** A stack that was started for the run. */
+export interface OwnSystem extends System {
+  stack: Stack;
+}
+
+export interface OwnSystemOptions {
+  transport: Transport;
+  /** Who takes calls as Retell. */
+  retell: readonly Address[];
+  /** Who takes calls as carriers, each the calls to the numbers that begin with its prefix. */
+  carriers: readonly { prefix: string; gateways: readonly Address[] }[];
+  sharedMemoryMb: number;
+  /** Credentials that Retell and carriers are asked for and give. */
+  digest?: Scenario['digest'] | undefined;
+}
+
+/** Worker processes of each UDP socket, ours and those of what ours is compared with. */
+export const WORKERS = 4;
+/** Entries of Redis' stream read at once. */
+const READ_STEP = 1000;
+
+/** Starts Redis, Kamailio and the control plane between the pairs, with no limit on calls. */
+export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Promise<OwnSystem> {
+  const { transport, retell, carriers, digest } = options;
+  const uri = ({ host, port }: Address) => ({ uri: `sip:${host}:${port};transport=${transport}` });
+  // What only calls still has to have a gateway, which nobody is sent to.
+  const nobody = [{ host: '127.1.0.255', port: 9 }];
+  const stack = await startStack(t, {
+    gateways: (retell.length === 0 ? nobody : retell).map(uri),
+    controlPlane: 'process',
+    config: {
+      sip: { workers: WORKERS },
+      retell: { networks: ['127.2.0.0/24'], ...(digest && { digest: digest.retell }) },
+      numbers: [{ number: NUMBER }],
+      carriers: [
+        { name: 'callers', networks: ['127.1.0.0/24'], gateways: nobody.map(uri), probe: false },
+        ...carriers.map(({ prefix, gateways }, i) => ({
+          name: `carrier${i + 1}`,
+          networks: [`127.3.0.${i + 1}`],
+          gateways: gateways.map(uri),
+          prefixes: [prefix],
+          ...(digest && { digest: digest.carrier }),
+        })),
+      ],
+      kamailio: { shared_memory_mb: options.sharedMemoryMb },
+    },
+  });
+  return {
+    stack,
+    sip: stack.sip,
+    redis: stack.redis,
+    groups: () => ({
+      Kamailio: stack.parts.kamailio.pid,
+      'control plane': stack.parts.controlPlane?.pid,
+      Redis: stack.parts.redis.pid,
+    }),
+    metrics: () => readMetrics(stack.api.url),
+    countRecords: streamedRecords(stack.redis),
+  };
+}
+
+/** Counts the calls in the stream of detail records, which is read once however often it is counted. */
+function streamedRecords(redis: Stack['redis']): () => Promise<number> {
+  let from = '-';
+  let calls = 0;
+  return async () => {
+    for (;;) {
+      const entries = await redis.xrange(DETAIL_RECORDS, from, '+', 'COUNT', READ_STEP);
+      // Of each call version 1 is written once, whatever comes later.
+      calls += entries.filter(([, fields]) => fields[fields.indexOf('version') + 1] === '1').length;
+      const last = entries.at(-1);
+      if (last !== undefined) from = `(${last[0]}`;
+      if (entries.length < READ_STEP) return calls;
+    }
+  };
+}
+
+export interface RunningSystemOptions {
+  sip: Address;
+  /** Base of its HTTP API; without it nothing but the calls themselves is seen. */
+  api?: string;
+  /** A token with the scope `read`. */
+  token?: string;
+}
+
+/** A stack that runs already. */
+export function aimAtRunning({ sip, api, token }: RunningSystemOptions): System {
+  const since = new Date().toISOString();
+  return {
+    sip,
+    groups: () => ({}),
+    metrics: () => (api === undefined ? Promise.resolve(undefined) : readMetrics(api)),
+    countRecords: async (callIdPrefix) => {
+      if (api === undefined || token === undefined) return undefined;
+      const reply = await request(`${api}/v1/records?from=${since}`, {
+        headers: { authorization: `Bearer ${token}`, accept: 'application/x-ndjson' },
+      });
+      const text = await reply.body.text();
+      if (reply.statusCode !== 200) throw new Error(`GET /v1/records answers ${reply.statusCode}: ${text}`);
+      const lines = text.split('\n').filter((line) => line !== '');
+      return lines.filter((line) => String(JSON.parse(line).sip_call_id).startsWith(callIdPrefix)).length;
+    },
+  };
+}
+
+/** @returns undefined where it does not answer */
+async function readMetrics(api: string): Promise<MetricsText | undefined> {
+  try {
+    const reply = await request(`${api}/metrics`, { headersTimeout: 5000, bodyTimeout: 5000 });
+    return new MetricsText(await reply.body.text());
+  } catch {
+    return undefined;
+  }
+}

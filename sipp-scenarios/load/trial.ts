@@ -1,0 +1,95 @@
+import type { TestLike } from '../../test/harness/stack.js';
+import type { Scenario } from '../scenarios.js';
+import type { Contender, ContenderName } from './contenders.js';
+import { drive, type Progress } from './drive.js';
+import { byKind, useOf } from './figures.js';
+import type { Callee, Placement } from './pairs.js';
+import { saturationOf } from './saturation.js';
+
+/** One contender at one rate. */
+export interface Trial {
+  contender: ContenderName;
+  rate: number;
+  /** Of the steady window, in s. */
+  seconds: number;
+  isClean: boolean;
+  /** Why it is not clean. */
+  trouble: string | null;
+  placed: number;
+  failed: number;
+  attemptsPerSecond: number;
+  /** For each call placed. */
+  retransmissions: number;
+  /** CPUs of each kind of part. */
+  cpus: Record<string, number>;
+  /** Share of the machine's CPUs that were busy or taken by others. */
+  busy: number;
+  /** What was at its limit first; null for nothing. */
+  saturated: string | null;
+}
+
+export interface TrialScene {
+  placement: Placement;
+  callees: readonly Callee[];
+  scenario: Scenario;
+  holdMs: number;
+  callIdPrefix: string;
+}
+
+/** A clean trial places at least this part of the calls. */
+const RATE_REACHED = 0.97;
+/** Calls that are up at once beyond this factor of what the rate explains pile up. */
+const PILE = 2;
+/** Beyond a call's length: its setup, and one lost message that was sent again, in s. */
+const SETUP_S = 0.6;
+
+/** Places calls at a rate, and no more once it is seen that they do not get through. */
+export async function tryRate(
+  t: TestLike,
+  scene: TrialScene,
+  contender: Contender,
+  rate: number,
+  { warmUpS, durationS }: { warmUpS: number; durationS: number },
+  onProgress: (progress: Progress) => void,
+): Promise<Trial> {
+  const { placement, callees, scenario, holdMs, callIdPrefix } = scene;
+  const explained = rate * (holdMs / 1000 + SETUP_S);
+  let trouble: string | undefined;
+  const { totals, steady, samples } = await drive(t, {
+    placement,
+    legs: [contender.legOf({ scenario, rate, holdMs })],
+    callees,
+    system: contender.system,
+    course: { warmUpS, durationS },
+    callIdPrefix,
+    onProgress,
+    isImpatient: true,
+    isOver: ({ totals: { placed, completed, failed } }) => {
+      const up = placed - completed - failed;
+      if (failed > 0) trouble = `${failed} calls failed`;
+      else if (up > explained * PILE) trouble = `calls pile up: ${up} at once`;
+      return trouble !== undefined;
+    },
+  });
+  const lost = totals.failed + totals.unfinished;
+  if (lost > 0) trouble = `${lost} calls failed`;
+  if (trouble === undefined && steady.attemptsPerSecond < rate * RATE_REACHED) {
+    trouble = `the callers placed ${steady.attemptsPerSecond.toFixed(0)} calls/s`;
+  }
+  const inWindow = samples.filter(({ at }) => at > warmUpS && at <= warmUpS + durationS + 1);
+  const use = useOf(inWindow);
+  return {
+    contender: contender.name,
+    rate,
+    seconds: durationS,
+    isClean: trouble === undefined,
+    trouble: trouble ?? null,
+    placed: totals.placed,
+    failed: lost,
+    attemptsPerSecond: steady.attemptsPerSecond,
+    retransmissions: totals.retransmissions / Math.max(1, totals.placed),
+    cpus: { ...byKind(use.cpus), others: use.others },
+    busy: use.busy + use.stolen,
+    saturated: saturationOf(inWindow)[0]?.what ?? null,
+  };
+}

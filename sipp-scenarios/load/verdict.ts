@@ -1,0 +1,50 @@
+import type { RunResult } from './run.js';
+
+/** What a run may not exceed. */
+export interface Thresholds {
+  /** Share of the calls, 0 to 1. */
+  maxFailed: number;
+  /** 99th percentile of the session request delay in the steady window, in ms; none where undefined. */
+  maxSrdP99Ms?: number;
+}
+
+/** A run that places fewer than this part of the calls that were asked for has not shown what was asked. */
+const RATE_REACHED = 0.95;
+
+/** Why a run is not fine; none where it is. */
+export function problemsOf(
+  { steady, settled }: Pick<RunResult, 'steady' | 'settled'>,
+  rate: number,
+  { maxFailed, maxSrdP99Ms }: Thresholds,
+): string[] {
+  const problems: string[] = [];
+  if (steady.attemptsPerSecond < rate * RATE_REACHED) {
+    problems.push(
+      `${steady.attemptsPerSecond.toFixed(1)} calls/s were placed of ${rate} that were asked for`,
+    );
+  }
+  const share = steady.failed / Math.max(1, steady.attempts);
+  if (share > maxFailed) {
+    problems.push(`${percent(share)} of the calls failed (${steady.failed}); ${percent(maxFailed)} may`);
+  }
+  const p99 = steady.srdMs?.p99;
+  if (maxSrdP99Ms !== undefined && (p99 === undefined || p99 >= maxSrdP99Ms)) {
+    problems.push(
+      p99 === undefined
+        ? 'no call had a response, so there is no SRD'
+        : `SRD p99 is ${p99} ms; it has to be under ${maxSrdP99Ms} ms`,
+    );
+  }
+  if (settled.records !== null && settled.records !== settled.calls) {
+    problems.push(`${settled.calls} calls were placed and ${settled.records} have a record`);
+  }
+  if (settled.dialogsLeft !== null && settled.dialogsLeft !== 0) {
+    problems.push(`${settled.dialogsLeft} dialogs are left in Kamailio`);
+  }
+  return problems;
+}
+
+/** A share as text: 0.001 is 0.1 %. */
+export function percent(share: number): string {
+  return `${Number((share * 100).toFixed(3))} %`;
+}
