@@ -1,5 +1,4 @@
 import t from 'tap';
-import { RoutingTables } from '../../control-plane/src/kamailio/routing-tables.js';
 import { exchange, hangUp, inbound, outbound } from '../harness/legs.js';
 import { noDialogLeft, recordOf, startPeer } from '../harness/scene.js';
 import type { SipPeer, TransportKind } from '../harness/sip-peer.js';
@@ -41,11 +40,13 @@ async function startPeers(
 
 /** From now on calls to Retell go over this transport alone. */
 async function retellSpeaks(chosen: TransportKind): Promise<void> {
-  const tables = new RoutingTables(stack.rpc);
-  for (const { set, uri } of await tables.gateways()) {
-    const transport = TRANSPORTS.find((each) => retells[each].uri() === uri);
-    if (transport) await tables.setGatewayState(set, uri, transport === chosen ? 'ap' : 'dx');
-  }
+  const command = async (transport: TransportKind, what: 'drain' | 'resume') => {
+    const uri = encodeURIComponent(retells[transport].uri());
+    const { status, body } = await stack.api.post(`/v1/retell/gateways/${uri}/${what}`);
+    if (status !== 200) throw new Error(`${what}: ${status} ${JSON.stringify(body)}`);
+  };
+  await command(chosen, 'resume');
+  for (const transport of TRANSPORTS) if (transport !== chosen) await command(transport, 'drain');
 }
 
 for (const there of TRANSPORTS) {
