@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { freePort } from '../../control-plane/src/cli/ports.js';
 import { type SippResult, SippRun } from '../../sipp-scenarios/sipp.js';
 import { eventually } from '../harness/await.js';
 import { noDialogLeft } from '../harness/scene.js';
@@ -12,13 +13,22 @@ import {
   startStack,
   type TestLike,
 } from '../harness/stack.js';
-import { RetellSimulator } from '../retell-simulator/simulator.js';
 
-/** A stack between SIPp and the simulated Retell. */
+/**
+ * A stack between SIPp on both sides. One worker: several may change the order of a 180 and its 200 on a machine that is
+ * busy, and SIPp takes a late 180 for a failure.
+ */
 async function startVolumeStack(t: TestLike, options: Omit<StackOptions, 'gateways'> = {}): Promise<Stack> {
-  const simulator = await RetellSimulator.start({ host: RETELL_HOST, concurrencyLimit: 100_000 });
-  t.teardown(() => simulator.stop());
-  return startStack(t, { gateways: [{ uri: `sip:${RETELL_HOST}:${simulator.sip.port}` }], ...options });
+  const port = await freePort(RETELL_HOST);
+  const retell = await SippRun.start({
+    ...{ scenario: 'called/answer.xml', host: RETELL_HOST, port, timeoutS: 170 },
+  });
+  t.teardown(() => retell.stop());
+  return startStack(t, {
+    gateways: [{ uri: `sip:${RETELL_HOST}:${port}` }],
+    config: { sip: { workers: 1 } },
+    ...options,
+  });
 }
 
 async function carrierRun(t: TestLike, { sip }: Stack, calls: number, rate: number): Promise<SippRun> {
@@ -58,7 +68,8 @@ async function allRecords({ api }: Stack): Promise<Recorded[]> {
 
 /** Every call of the run succeeded on the wire, has one record that is ended, and left nothing in Kamailio. */
 async function assertNothingLost(t: Test, stack: Stack, result: SippResult, calls: number): Promise<void> {
-  t.same([result.created, result.successful, result.failed], [calls, calls, 0], 'every call on the wire');
+  t.same([result.created, result.successful], [calls, calls], 'every call on the wire');
+  t.same(result.failures, {}, 'none failed');
   const records = await eventually('a record of every call that tells of all its events', async () => {
     const all = await allRecords(stack);
     return all.length >= calls && all.every(isWhole) && all;

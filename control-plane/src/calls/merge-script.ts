@@ -43,18 +43,23 @@ const INBOUND_KEPT_MS = 60_000;
 export const MERGE = `
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
-if redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return {} end
-for i = 4, #ARGV, 2 do
-  if ARGV[i] == 'retell_call_id' then
-    local known = redis.call('HGET', KEYS[1], 'retell_call_id')
-    if known and known ~= ARGV[i + 1] then return false end
+if #ARGV < 4 or redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return {} end
+local names = {}
+for i = 4, #ARGV, 2 do names[#names + 1] = ARGV[i] end
+local known = redis.call('HMGET', KEYS[1], unpack(names))
+local fresh = {}
+local added = {}
+for i, name in ipairs(names) do
+  if not known[i] then
+    fresh[#fresh + 1] = name
+    added[#added + 1] = name
+    added[#added + 1] = ARGV[2 * i + 3]
+  elseif name == 'retell_call_id' and known[i] ~= ARGV[2 * i + 3] then
+    return false
   end
 end
-local fresh = {}
-for i = 4, #ARGV, 2 do
-  if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then fresh[#fresh + 1] = ARGV[i] end
-end
 if #fresh == 0 then return fresh end
+redis.call('HSET', KEYS[1], unpack(added))
 local indexed = redis.call('HLEN', KEYS[1]) == #fresh
 local answered = false
 local parties = false
@@ -65,13 +70,13 @@ for _, field in ipairs(fresh) do
 end
 if indexed then
   redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
-  local names = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
+  local now = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
   local keys = {}
-  if names[1] then keys[1] = 'call-id:' .. names[1] end
-  if names[2] then keys[#keys + 1] = 'retell-call:' .. names[2] end
-  if names[3] then
+  if now[1] then keys[1] = 'call-id:' .. now[1] end
+  if now[2] then keys[#keys + 1] = 'retell-call:' .. now[2] end
+  if now[3] then
     redis.call('ZREM', KEYS[3], ARGV[1])
-    redis.call('ZADD', '${ENDED}', 'NX', names[3], ARGV[1])
+    redis.call('ZADD', '${ENDED}', 'NX', now[3], ARGV[1])
     redis.call('EXPIRE', KEYS[1], ARGV[2])
     for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
   else
