@@ -1,9 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ConfigError } from '../../control-plane/src/config/errors.js';
 import { SCENARIOS, type Scenario, scenarioNamed } from '../scenarios.js';
 import { loadMaximum } from './maximum.js';
 import { loadOnce } from './once.js';
 import type { LoadOptions } from './options.js';
-import { address, perSecond, seconds, secondsOverZero, share, wholeNumber } from './values.js';
+import { address, number, perSecond, seconds, secondsOverZero, share, wholeNumber } from './values.js';
 
 /** Exit codes: 1 where a threshold is broken, calls do not add up or a part does not come up; 2 for bad usage. */
 const EXIT_NOT_FINE = 1;
@@ -31,6 +32,14 @@ const program = new Command('load')
   .option('--hold <time>', 'how long an answered call is held', seconds, 1)
   .option('--pairs <n>', 'SIPps on each side, each at an address of its own', wholeNumber(1, 100), 2)
   .addOption(new Option('--transport <name>', 'SIP over').choices(['udp', 'tcp']).default('udp'))
+  .option(
+    '--number <number>',
+    'number that is dialled (default: +14155550100, outbound +14155550140)',
+    number,
+  )
+  .option('--mix <file>', 'play several scenarios, as the file says, in place of --scenario')
+  .option('--soak <time>', 'as --duration, and look for what grows', secondsOverZero)
+  .option('--chaos', 'break parts of the stack, one after the other, and count what is lost')
   .option('--find-max', 'find the highest rate without a failure over --duration, beside bare Kamailios')
   .option('--max-failed <share>', 'more failed calls are not fine', share, 0.001)
   .option('--max-srd-p99 <time>', 'a longer session request delay is not fine', seconds)
@@ -67,6 +76,6 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
   else {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-    process.exitCode = EXIT_NOT_FINE;
+    process.exitCode = error instanceof ConfigError ? EXIT_USAGE : EXIT_NOT_FINE;
   }
 }

@@ -1,7 +1,8 @@
 import { request } from 'undici';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
-import { NUMBER, type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
+import { type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
 import type { Scenario } from '../scenarios.js';
+import type { CommandApi } from './commands.js';
 import { MetricsText } from './metrics-text.js';
 import type { Address, Transport } from './pairs.js';
 
@@ -14,6 +15,8 @@ export interface System {
   metrics: () => Promise<MetricsText | undefined>;
   /** Redis' own figures, where they can be had. */
   redis?: Stack['redis'];
+  /** Where calls can be hung up and transferred; undefined where they cannot. */
+  api?: CommandApi;
   /** Calls of this run with a detail record; undefined where that cannot be had. */
   countRecords: (callIdPrefix: string) => Promise<number | undefined>;
 }
@@ -27,8 +30,10 @@ export interface OwnSystemOptions {
   transport: Transport;
   /** Who takes calls as Retell. */
   retell: readonly Address[];
-  /** Who takes calls as carriers, each the calls to the numbers that begin with its prefix. */
-  carriers: readonly { prefix: string; gateways: readonly Address[] }[];
+  /** Who takes calls as a carrier. */
+  carrier: readonly Address[];
+  /** Our numbers. */
+  numbers: readonly string[];
   sharedMemoryMb: number;
   /** Credentials that Retell and carriers are asked for and give. */
   digest?: Scenario['digest'] | undefined;
@@ -41,7 +46,7 @@ const READ_STEP = 1000;
 
 /** Starts Redis, Kamailio and the control plane between the pairs, with no limit on calls. */
 export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Promise<OwnSystem> {
-  const { transport, retell, carriers, digest } = options;
+  const { transport, retell, carrier, numbers, digest } = options;
   const uri = ({ host, port }: Address) => ({ uri: `sip:${host}:${port};transport=${transport}` });
   // What only calls still has to have a gateway, which nobody is sent to.
   const nobody = [{ host: '127.1.0.255', port: 9 }];
@@ -51,17 +56,18 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
     config: {
       sip: { workers: WORKERS },
       retell: { networks: ['127.2.0.0/24'], ...(digest && { digest: digest.retell }) },
-      numbers: [{ number: NUMBER }],
+      numbers: numbers.map((number) => ({ number })),
       carriers: [
-        { name: 'callers', networks: ['127.1.0.0/24'], gateways: nobody.map(uri), probe: false },
-        ...carriers.map(({ prefix, gateways }, i) => ({
-          name: `carrier${i + 1}`,
-          networks: [`127.3.0.${i + 1}`],
-          gateways: gateways.map(uri),
-          prefixes: [prefix],
+        {
+          name: 'load',
+          networks: ['127.1.0.0/24'],
+          gateways: (carrier.length === 0 ? nobody : carrier).map(uri),
+          probe: carrier.length > 0,
+          ...(carrier.length > 0 && { prefixes: ['+1'] }),
           ...(digest && { digest: digest.carrier }),
-        })),
+        },
       ],
+      transfers: { per_minute: 100_000 },
       kamailio: { shared_memory_mb: options.sharedMemoryMb },
     },
   });
@@ -69,6 +75,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
     stack,
     sip: stack.sip,
     redis: stack.redis,
+    api: { url: stack.api.url, token: stack.api.tokens.all ?? '' },
     groups: () => ({
       Kamailio: stack.parts.kamailio.pid,
       'control plane': stack.parts.controlPlane?.pid,
@@ -108,6 +115,7 @@ export function aimAtRunning({ sip, api, token }: RunningSystemOptions): System 
   const since = new Date().toISOString();
   return {
     sip,
+    ...(api !== undefined && token !== undefined && { api: { url: api, token } }),
     groups: () => ({}),
     metrics: () => (api === undefined ? Promise.resolve(undefined) : readMetrics(api)),
     countRecords: async (callIdPrefix) => {

@@ -1,9 +1,9 @@
 import type { TestLike } from '../../test/harness/stack.js';
-import type { Scenario } from '../scenarios.js';
+import type { Callee } from './callees.js';
 import type { Contender, ContenderName } from './contenders.js';
 import { drive, type Progress } from './drive.js';
-import { byKind, useOf } from './figures.js';
-import type { Callee, Placement } from './pairs.js';
+import { sumByKind, useOf } from './figures.js';
+import type { Placement, Stream } from './pairs.js';
 import { saturationOf } from './saturation.js';
 
 /** One contender at one rate. */
@@ -31,8 +31,7 @@ export interface Trial {
 export interface TrialScene {
   placement: Placement;
   callees: readonly Callee[];
-  scenario: Scenario;
-  holdMs: number;
+  stream: Omit<Stream, 'rate'>;
   callIdPrefix: string;
 }
 
@@ -52,12 +51,12 @@ export async function tryRate(
   { warmUpS, durationS }: { warmUpS: number; durationS: number },
   onProgress: (progress: Progress) => void,
 ): Promise<Trial> {
-  const { placement, callees, scenario, holdMs, callIdPrefix } = scene;
-  const explained = rate * (holdMs / 1000 + SETUP_S);
+  const { placement, callees, stream, callIdPrefix } = scene;
+  const explained = rate * (stream.holdMs / 1000 + SETUP_S);
   let trouble: string | undefined;
   const { totals, steady, samples } = await drive(t, {
     placement,
-    legs: [contender.legOf({ scenario, rate, holdMs })],
+    legs: [contender.legOf({ ...stream, rate })],
     callees,
     system: contender.system,
     course: { warmUpS, durationS },
@@ -88,7 +87,7 @@ export async function tryRate(
     failed: lost,
     attemptsPerSecond: steady.attemptsPerSecond,
     retransmissions: totals.retransmissions / Math.max(1, totals.placed),
-    cpus: { ...byKind(use.cpus), others: use.others },
+    cpus: { ...sumByKind(use.cpus), others: use.others },
     busy: use.busy + use.stolen,
     saturated: saturationOf(inWindow)[0]?.what ?? null,
   };
