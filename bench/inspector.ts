@@ -18,7 +18,8 @@ export class Inspector {
 
   private constructor(port: number) {
     this.#port = port;
-    this.env = { NODE_OPTIONS: `--inspect=127.0.0.1:${port}` };
+    // Where it listens is not said in the log.
+    this.env = { NODE_OPTIONS: `--inspect=127.0.0.1:${port} --inspect-publish-uid=http` };
   }
 
   static async create(): Promise<Inspector> {

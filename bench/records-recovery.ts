@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DETAIL_RECORDS } from '../control-plane/src/calls/detail-records.js';
 import { type SippResult, SippRun } from '../sipp-scenarios/sipp.js';
+import { eventually } from '../test/harness/await.js';
 import { type EndingsScene, NUMBERS } from '../test/harness/scripted-endings.js';
 import { CARRIER_HOST, type Stack } from '../test/harness/stack.js';
 import { now } from './clock.js';
@@ -17,8 +18,10 @@ export interface RecoveryFigures {
   none: number;
   one: number;
   more: number;
-  /** Of the calls with one: those whose record has Retell's side. */
-  correlated: number;
+  /** Calls whose end Retell has told, and was answered 2xx: each record has to have it. */
+  told: number;
+  /** Those among them whose record has it not. */
+  lost: number;
   /** From the last call's end until every call had a record, or given up, in s. */
   settledSeconds: number;
 }
@@ -41,6 +44,8 @@ export async function measureRecovery(
 ): Promise<RecoveryFigures> {
   const { stack } = scene;
   const callIdPrefix = 'recovery';
+  await eventually('no webhook of other calls', () => scene.simulator.webhooks.pending === 0, GIVE_UP_MS);
+  const startedMs = Date.now();
   const run = await SippRun.start({
     scenario: 'carrier/inbound-answered.xml',
     host: CARRIER_HOST,
@@ -61,8 +66,10 @@ export async function measureRecovery(
     counts = later;
   }
   const settledSeconds = (now() - ended) / 1000;
-  const isCorrelated = ({ correlated }: RecordsOfCall) => correlated;
-  for (const until = now() + AMENDED_MS; now() < until && ![...counts.values()].every(isCorrelated); ) {
+  await eventually('the last webhook', () => scene.simulator.webhooks.pending === 0, GIVE_UP_MS);
+  const told = toldSince(scene, startedMs);
+  const untold = () => told.filter((retellId) => !retellIds(counts).has(retellId));
+  for (const until = now() + AMENDED_MS; now() < until && untold().length > 0; ) {
     await delay(500);
     counts = await countRecords(stack, callIdPrefix);
   }
@@ -72,8 +79,21 @@ export async function measureRecovery(
     none: calls - each.length,
     one: each.filter(({ first }) => first === 1).length,
     more: each.filter(({ first }) => first > 1).length,
-    correlated: each.filter(isCorrelated).length,
+    told: told.length,
+    lost: untold().length,
   };
+}
+
+/** Retell's ids of the calls whose end it has told and was answered 2xx. */
+function toldSince({ simulator }: EndingsScene, sinceMs: number): string[] {
+  const told = simulator.webhooks.deliveries.items.filter(
+    ({ event, status, at }) => event === 'call_ended' && status >= 200 && status < 300 && at >= sinceMs,
+  );
+  return [...new Set(told.map(({ call_id }) => call_id))];
+}
+
+function retellIds(counts: ReadonlyMap<string, RecordsOfCall>): Set<string> {
+  return new Set([...counts.values()].flatMap(({ retellId }) => retellId ?? []));
 }
 
 /** Each fault at its part of the time in which calls are placed. */
@@ -99,7 +119,8 @@ async function breakParts({ parts }: Stack, seconds: number): Promise<RecoveryFi
 interface RecordsOfCall {
   /** How often version 1 was written, which is once. */
   first: number;
-  correlated: boolean;
+  /** Retell's id of the call, once its end at Retell is in a record. */
+  retellId: string | undefined;
 }
 
 /** The detail records that were written, by Call-ID. */
@@ -112,10 +133,10 @@ async function countRecords({ redis }: Stack, callIdPrefix: string): Promise<Map
       const record = JSON.parse(field('record'));
       const callId = String(record.sip_call_id);
       if (!callId.startsWith(callIdPrefix)) continue;
-      const before = counts.get(callId) ?? { first: 0, correlated: false };
+      const before = counts.get(callId) ?? { first: 0, retellId: undefined };
       counts.set(callId, {
         first: before.first + (field('version') === '1' ? 1 : 0),
-        correlated: before.correlated || record.retell_disconnection_reason !== null,
+        retellId: record.retell_disconnection_reason === null ? before.retellId : record.retell_call_id,
       });
     }
     const last = entries.at(-1);
@@ -126,13 +147,13 @@ async function countRecords({ redis }: Stack, callIdPrefix: string): Promise<Map
 
 /** As Markdown. */
 export function reportRecovery({ calls, rate, faults, wire, ...found }: RecoveryFigures): string {
-  const { none, one, more, correlated, settledSeconds } = found;
+  const { none, one, more, told, lost, settledSeconds } = found;
   return [
     `${calls} answered calls at ${rate} a second, held ${HOLD_MS / 1000} s, while parts are killed:`,
     '',
     ...faults.map(({ atS, what }) => `- After ${atS.toFixed(1)} s: ${what}.`),
     `- On the wire: ${wire.successful} of ${wire.created} calls as they should be.`,
     `- Records: ${one} calls have exactly one, ${none} none, ${more} more than one. All were there ${settledSeconds.toFixed(1)} s after the last call.`,
-    `- ${correlated} have Retell's side, from webhooks that Retell repeats three times.`,
+    `- Retell's webhooks, which it repeats three times: of ${told} calls that it told the end of and was answered 2xx, ${told - lost} have it in their record and ${lost} not. For ${calls - told} calls it was not answered, as nobody was there.`,
   ].join('\n');
 }

@@ -117,7 +117,7 @@ function figuresOf(played: readonly Played[], records: ReadonlyMap<string, Detai
 /** Every call has one record and no other, whatever happens to the parts meanwhile. */
 export function budgetsOfRecords({ endings, surplus, recovery }: RecordsFigures): BudgetResult[] {
   const sum = sumOf(endings);
-  const { calls, one } = recovery;
+  const { calls, one, lost } = recovery;
   return [
     judge({
       name: `records of ${sum('calls')} calls that end in ${endings.length} ways: calls without exactly one`,
@@ -126,6 +126,10 @@ export function budgetsOfRecords({ endings, surplus, recovery }: RecordsFigures)
     judge({
       name: `records of ${calls} calls through kill -9 of the control plane and of Redis: calls without exactly one`,
       ...{ measured: calls - one, limit: { exactly: 0 } },
+    }),
+    judge({
+      name: 'webhooks answered 2xx and not in the record, through the same',
+      ...{ measured: lost, limit: { exactly: 0 } },
     }),
   ];
 }
