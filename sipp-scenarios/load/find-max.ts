@@ -11,6 +11,7 @@ import type { ProgressBar } from './progress.js';
 import { confirmHighest, findHighest, type SearchOptions } from './search.js';
 import { type Settled, settle } from './settle.js';
 import { type Probed, probeSrd } from './srd-probe.js';
+import type { System } from './system.js';
 import { plainTraffic } from './traffic.js';
 import { type Trial, type TrialScene, tryRate } from './trial.js';
 
@@ -38,7 +39,7 @@ export interface FindMaxResult {
   trials: Trial[];
   /** null where the scenario is not one of answered calls, or where no rate was clean. */
   srd: AddedSrd | null;
-  /** Of all calls through ours. */
+  /** Of the calls through ours in clean trials. */
   settled: Settled;
 }
 
@@ -110,27 +111,29 @@ export async function findMax(
     await search(name, { start, step: AGAIN.step, least: start });
   }
   const peer = await startPeer(t, { host: LOOPBACK.callerHost(250, scenario.direction), trace: false });
-  let probed = 0;
-  const probe = async (name: 'bare' | 'ours', rate: number): Promise<Probed> => {
-    const course = { warmUpS: 1, durationS: SRD_SECONDS };
-    const [, result] = await Promise.all([
-      attempt(contenders[name], rate, course),
+  const srd = await addedSrd(best, scenario, async (name, rate) => {
+    const [, probed] = await Promise.all([
+      attempt(contenders[name], rate, { warmUpS: 1, durationS: SRD_SECONDS }),
       probeSrd(peer, contenders[name], { ...scene.stream, rate }, SRD_SECONDS),
     ]);
-    if (name === 'ours') probed += result.placed;
-    return result;
-  };
-  const srd = await addedSrd(best, scenario, probe);
-  const placed = trials
-    .filter(({ contender }) => contender === 'ours')
-    .reduce((sum, each) => sum + each.placed, 0);
+    return probed;
+  });
   bar.say('waiting for the records');
-  return {
-    best,
-    trials,
-    srd,
-    settled: await settle(contenders.ours.system, scene.callIdPrefix, placed + probed),
-  };
+  return { best, trials, srd, settled: await settleOurs(contenders.ours.system, trials) };
+}
+
+/** Calls of trials that were not clean may be lost on their way to us: those of the others all have to have a record. */
+function settleOurs(system: System, trials: readonly Trial[]): Promise<Settled> {
+  const clean = trials.filter(({ contender, isClean }) => contender === 'ours' && isClean);
+  return settle(system, {
+    calls: clean.reduce((sum, { placed }) => sum + placed, 0),
+    countRecords: async () => {
+      let records = 0;
+      for (const { callIdPrefix } of clean) records += (await system.countRecords(callIdPrefix)) ?? 0;
+      return records;
+    },
+    mayKeepDialogs: true,
+  });
 }
 
 /** At half of ours, both in turns. */

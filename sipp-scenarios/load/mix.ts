@@ -16,7 +16,7 @@ const MixSchema = Type.Object(
     calls: Type.Array(
       Type.Object(
         {
-          scenario: Type.Enum(MIXABLE, { description: 'What is played' }),
+          scenario: Type.Enum(MIXABLE, { description: 'What is played', examples: ['inbound-answered'] }),
           share: Type.Number({
             description: 'Share of the calls, relative to the others',
             exclusiveMinimum: 0,

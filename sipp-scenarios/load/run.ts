@@ -69,7 +69,10 @@ export async function runLoad(
         : [(underway: Underway) => disturb(own, called, underway)]),
     ],
   });
-  const settled = await settle(system, callIdPrefix, callsOf(legs, driven));
+  const settled = await settle(system, {
+    calls: callsOf(legs, driven),
+    countRecords: () => system.countRecords(callIdPrefix),
+  });
   commands?.stop();
   const steady = driven.samples.filter(({ at }) => isSteady(at, course));
   const saturation = saturationOf(steady);

@@ -87,18 +87,27 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
 }
 
 /** Counts the calls in the stream of detail records, which is read once however often it is counted. */
-function streamedRecords(redis: Stack['redis']): () => Promise<number> {
+function streamedRecords(redis: Stack['redis']): System['countRecords'] {
   let from = '-';
-  let calls = 0;
-  return async () => {
+  /** By their Call-IDs without the counter at the end. */
+  const calls = new Map<string, number>();
+  const count = ([, fields]: [string, string[]]) => {
+    const value = (name: string) => fields[fields.indexOf(name) + 1] ?? '';
+    // Of each call version 1 is written once, whatever comes later.
+    if (value('version') !== '1') return;
+    const [, head = ''] = /"sip_call_id":"([^"]*)-/.exec(value('record')) ?? [];
+    calls.set(head, (calls.get(head) ?? 0) + 1);
+  };
+  return async (callIdPrefix) => {
     for (;;) {
       const entries = await redis.xrange(DETAIL_RECORDS, from, '+', 'COUNT', READ_STEP);
-      // Of each call version 1 is written once, whatever comes later.
-      calls += entries.filter(([, fields]) => fields[fields.indexOf('version') + 1] === '1').length;
+      entries.forEach(count);
       const last = entries.at(-1);
       if (last !== undefined) from = `(${last[0]}`;
-      if (entries.length < READ_STEP) return calls;
+      if (entries.length < READ_STEP) break;
     }
+    const own = [...calls].filter(([head]) => head.startsWith(`${callIdPrefix}-`));
+    return own.reduce((sum, [, number]) => sum + number, 0);
   };
 }
 
@@ -126,7 +135,8 @@ export function aimAtRunning({ sip, api, token }: RunningSystemOptions): System 
       const text = await reply.body.text();
       if (reply.statusCode !== 200) throw new Error(`GET /v1/records answers ${reply.statusCode}: ${text}`);
       const lines = text.split('\n').filter((line) => line !== '');
-      return lines.filter((line) => String(JSON.parse(line).sip_call_id).startsWith(callIdPrefix)).length;
+      return lines.filter((line) => String(JSON.parse(line).sip_call_id).startsWith(`${callIdPrefix}-`))
+        .length;
     },
   };
 }

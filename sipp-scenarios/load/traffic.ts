@@ -61,6 +61,6 @@ function numberOf(direction: Scenario['direction'], index: number): string {
 }
 
 /** Mean length of the calls, in ms. */
-export function meanHoldMs({ holdsMs }: Entry): number {
+export function meanHoldMs({ holdsMs }: Pick<Entry, 'holdsMs'>): number {
   return holdsMs.reduce((sum, ms) => sum + ms, 0) / holdsMs.length;
 }

@@ -4,6 +4,7 @@ import type { Contender, ContenderName } from './contenders.js';
 import { drive, type Progress } from './drive.js';
 import { sumByKind, useOf } from './figures.js';
 import type { Placement, Stream } from './pairs.js';
+import { isSteady } from './run.js';
 import { saturationOf } from './saturation.js';
 
 /** One contender at one rate. */
@@ -24,6 +25,8 @@ export interface Trial {
   cpus: Record<string, number>;
   /** Share of the machine's CPUs that were busy or taken by others. */
   busy: number;
+  /** Its Call-IDs begin with it. */
+  callIdPrefix: string;
   /** What was at its limit first; null for nothing. */
   saturated: string | null;
 }
@@ -75,9 +78,12 @@ export async function tryRate(
   if (trouble === undefined && steady.attemptsPerSecond < rate * RATE_REACHED) {
     trouble = `the callers placed ${steady.attemptsPerSecond.toFixed(0)} calls/s`;
   }
-  const inWindow = samples.filter(({ at }) => at > warmUpS && at <= warmUpS + durationS + 1);
+  const inWindow = samples.filter(({ at }) => isSteady(at, { warmUpS, durationS }));
   const use = useOf(inWindow);
+  // What is not clean may be over before its window.
+  const saturation = saturationOf(trouble === undefined ? inWindow : samples);
   return {
+    callIdPrefix,
     contender: contender.name,
     rate,
     seconds: durationS,
@@ -89,6 +95,6 @@ export async function tryRate(
     retransmissions: totals.retransmissions / Math.max(1, totals.placed),
     cpus: { ...sumByKind(use.cpus), others: use.others },
     busy: use.busy + use.stolen,
-    saturated: saturationOf(inWindow)[0]?.what ?? null,
+    saturated: saturation[0]?.what ?? null,
   };
 }
