@@ -6,6 +6,8 @@ export interface CommandApi {
   url: string;
   /** A token with the scopes `read` and `control`. */
   token: string;
+  /** Events behind this one count; without it those from now on. */
+  after?: string;
 }
 
 /** What became of the commands. */
@@ -24,7 +26,7 @@ export class Commands {
   readonly figures: CommandFigures = { taken: 0, refused: {} };
   readonly #api: CommandApi;
   readonly #commandOf: (sipCallId: string) => 'hangup' | 'transfer' | undefined;
-  #isOver = false;
+  readonly #over = new AbortController();
 
   constructor(api: CommandApi, commandOf: (sipCallId: string) => 'hangup' | 'transfer' | undefined) {
     this.#api = api;
@@ -34,21 +36,26 @@ export class Commands {
 
   /** Gives no further commands. */
   stop(): void {
-    this.#isOver = true;
+    this.#over.abort();
   }
 
   /** A stream that breaks off is opened again where it ended. */
   async #follow(): Promise<void> {
     const { url, token } = this.#api;
-    let after: string | undefined;
-    while (!this.#isOver) {
-      const read = readEvents(`${url}/v1/events?type=call.answered`, { token, after }, ({ id, data }) => {
-        after = id ?? after;
-        const { id: callId, sip_call_id } = data.data.call ?? {};
-        const command = sip_call_id === undefined ? undefined : this.#commandOf(sip_call_id);
-        if (command !== undefined) void this.#give(command, callId);
-        return !this.#isOver;
-      });
+    let { after } = this.#api;
+    const { signal } = this.#over;
+    while (!signal.aborted) {
+      const read = readEvents(
+        `${url}/v1/events?type=call.answered`,
+        { token, after, signal },
+        ({ id, data }) => {
+          after = id ?? after;
+          const { id: callId, sip_call_id } = data.data.call ?? {};
+          const command = sip_call_id === undefined ? undefined : this.#commandOf(sip_call_id);
+          if (command !== undefined) void this.#give(command, callId);
+          return true;
+        },
+      );
       await read.catch(() => new Promise((resolve) => setTimeout(resolve, 500).unref()));
     }
   }

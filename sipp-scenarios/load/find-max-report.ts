@@ -1,6 +1,6 @@
 import { CONTENDER_TITLES, CONTENDERS, type ContenderName } from './contenders.js';
 import type { FindMaxOptions, FindMaxResult } from './find-max.js';
-import { pageHtml, rowsHtml, tableHtml, verdictHtml } from './page.js';
+import { barsHtml, pageHtml, rowsHtml, tableHtml, verdictHtml } from './page.js';
 import { type Head, machineRows, table } from './report.js';
 import type { Trial } from './trial.js';
 import { percent } from './verdict.js';
@@ -126,8 +126,11 @@ export function findMaxPage(report: FindMaxReport): string {
     trial.trouble ?? 'clean',
     percent(Number(trial.busy.toFixed(3))),
   ]);
+  const bars = CONTENDERS.map((name) => [CONTENDER_TITLES[name], report.best[name]?.rate ?? 0] as const);
   const body = [
     verdictHtml(report.problems),
+    `<section><h2>Highest clean rate</h2>${barsHtml(bars, 'calls/s')}</section>`,
+    '<div class="charts"></div>',
     `<section>${tableHtml(HEADER, contenderRows(report))}${rowsHtml(figureRows(report))}</section>`,
     `<div class="charts"><section><h2>Trials</h2>${tableHtml(['through', 'calls/s', 'for', 'result', 'CPU busy'], trials)}</section></div>`,
     `<div class="charts"><section>${rowsHtml(machineRows(report))}</section></div>`,

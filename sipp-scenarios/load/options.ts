@@ -63,18 +63,13 @@ export function targetOf(options: LoadOptions): Target | undefined {
   if (options.chaos) throw usage('--chaos breaks parts of a stack of its own: leave --target out');
   if (options.mix !== undefined)
     throw usage('--mix needs numbers and gateways of its own: leave --target out');
-  if (callee === undefined) {
-    throw usage(
-      '--target needs --callee-listen host:port, the gateway in its configuration that the calls are sent to',
-    );
-  }
   if (api !== undefined && token === undefined) {
     throw usage('--api needs a token with the scope read: give --token or set API_TOKEN');
   }
   return {
     sip,
     callerHost,
-    callee,
+    ...(callee !== undefined && { callee }),
     ...(api !== undefined && { api }),
     ...(token !== undefined && { token }),
   };

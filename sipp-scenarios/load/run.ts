@@ -20,8 +20,8 @@ import { meanHoldMs, type Traffic } from './traffic.js';
 export interface Target extends RunningSystemOptions {
   /** Address that calls come from; it has to be in the networks of a carrier, or for outbound calls of Retell. */
   callerHost: string;
-  /** The gateway that the calls are sent to; each further pair has the next port. */
-  callee: Address;
+  /** The gateway that the calls are sent to; each further pair has the next port. Without it somebody else takes them. */
+  callee?: Address;
 }
 
 export interface RunOptions {
@@ -53,7 +53,8 @@ export async function runLoad(
 ): Promise<RunResult> {
   const { traffic, pairs, transport, course, target, disturb } = options;
   const placement = placementOf(pairs, transport, target);
-  const called = await startCallees(t, placement, traffic.entries);
+  const isTaken = target !== undefined && target.callee === undefined;
+  const called = isTaken ? { inbound: [], outbound: [] } : await startCallees(t, placement, traffic.entries);
   const own = target === undefined ? await startSystem(t, options, called) : undefined;
   const system: System = own ?? aimAtRunning(target as Target);
   const { legs, legsOfEntries } = legsOf(traffic, pairs, system.sip);
@@ -129,7 +130,8 @@ function placementOf(pairs: number, transport: Transport, target: Target | undef
     pairs,
     transport,
     callerHost: () => callerHost,
-    callee: (pair) => ({ host: callee.host, port: callee.port + pair }),
+    callee: (pair) =>
+      callee === undefined ? { host: callerHost } : { host: callee.host, port: callee.port + pair },
   };
 }
 

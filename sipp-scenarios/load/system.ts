@@ -75,7 +75,8 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
     stack,
     sip: stack.sip,
     redis: stack.redis,
-    api: { url: stack.api.url, token: stack.api.tokens.all ?? '' },
+    // From the first event of all: no call is answered before it is heard.
+    api: { url: stack.api.url, token: stack.api.tokens.all ?? '', after: '0-0' },
     groups: () => ({
       Kamailio: stack.parts.kamailio.pid,
       'control plane': stack.parts.controlPlane?.pid,

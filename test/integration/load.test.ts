@@ -115,7 +115,7 @@ t.test('bad usage is told with the option and what to write, and is exit code 2'
   const bad: [args: string[], message: RegExp][] = [
     [['--rate', 'fast'], /--rate .*a number over 0/],
     [['--scenario', 'nope'], /--scenario .*there are inbound, outbound/],
-    [['--target', '127.0.0.1:5060'], /--target needs --callee-listen/],
+    [['--callee-listen', '127.0.0.1:5080'], /--callee-listen is for a stack that runs already/],
     [['--mix', '/does/not/exist.yaml'], /exist\.yaml cannot be read/],
     [['--chaos', '--duration', '10'], /--chaos needs a --duration or --soak of at least/],
     [['--find-max', '--soak', '1m'], /--find-max and --soak are two runs/],
