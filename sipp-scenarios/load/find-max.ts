@@ -21,6 +21,8 @@ export interface FindMaxOptions {
   pairs: number;
   /** How long a rate has to be clean to count, in s. */
   durationS: number;
+  /** One coarse search for each, for a look. Default false. */
+  isQuick?: boolean;
 }
 
 /** SRD of calls by a peer at the same rate of other calls, in ms. */
@@ -53,6 +55,8 @@ const FIRST: SearchOptions = { start: 300 };
 const BEGIN_AT = { bare: 1.2, ours: 0.6 } as const;
 /** The second time each begins a bit above what it did the first time, goes in small steps, and no further down. */
 const AGAIN = { start: 1.06, step: 1.15 };
+/** For a look: how far apart clean and unclean rates may lie. */
+const COARSE = { precision: 0.25 };
 /** Of the SRD measurement: parts in turns, each so long. */
 const SRD_TURNS = 2;
 const SRD_SECONDS = 8;
@@ -63,7 +67,7 @@ export async function findMax(
   options: FindMaxOptions,
   bar: ProgressBar,
 ): Promise<FindMaxResult> {
-  const { scenario, holdMs, pairs, durationS } = options;
+  const { scenario, holdMs, pairs, durationS, isQuick = false } = options;
   const placement: Placement = { pairs, transport: 'udp', ...LOOPBACK };
   const { entries } = plainTraffic({ scenario, holdMs, rate: FIRST.start });
   const called = await startCallees(t, placement, entries);
@@ -91,7 +95,7 @@ export async function findMax(
   const search = async (name: ContenderName, from: SearchOptions) => {
     const contender = contenders[name];
     const isClean = async (rate: number) => (await attempt(contender, rate, SHORT)).isClean;
-    const highest = await findHighest(isClean, { least: 10, ...from });
+    const highest = await findHighest(isClean, { least: 10, ...from, ...(isQuick && COARSE) });
     if (highest === undefined) return;
     const before = best[name]?.rate ?? 0;
     await confirmHighest(async (rate) => {
@@ -106,7 +110,7 @@ export async function findMax(
   await search('bare', { start: (best.shipped?.rate ?? FIRST.start) * BEGIN_AT.bare });
   await search('ours', { start: (best.bare?.rate ?? FIRST.start) * BEGIN_AT.ours });
   // A machine has good and bad moments: these two get a second one, as their ratio is what counts.
-  for (const name of ['bare', 'ours'] as const) {
+  for (const name of isQuick ? [] : (['bare', 'ours'] as const)) {
     const start = Math.ceil((best[name]?.rate ?? FIRST.start) * AGAIN.start);
     await search(name, { start, step: AGAIN.step, least: start });
   }
