@@ -56,6 +56,12 @@ export function milliseconds(text: string): number {
   return value;
 }
 
+/** Reads a switch that is written as a number. */
+export function zeroOrOne(text: string): number {
+  if (text !== '0' && text !== '1') throw new InvalidArgumentError('0 or 1 is needed');
+  return Number(text);
+}
+
 /** Name of an option as commander has it: `--warm-up <n>` is warmUp. */
 export function optionName({ flags }: BenchOption): string {
   return (/^--([\w-]+)/.exec(flags)?.[1] ?? '').replace(/-(\w)/g, (_, letter: string) =>

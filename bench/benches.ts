@@ -1,4 +1,4 @@
-import { asBench, type Bench, count, milliseconds } from './bench.js';
+import { asBench, type Bench, count, milliseconds, zeroOrOne } from './bench.js';
 import { budgetsOfCallRate, measureCallRate, reportCallRate } from './call-rate.js';
 import { measureHangup } from './hangup.js';
 import { budgetsOfHangupRaces, raceHangups, reportHangupRaces } from './hangup-races.js';
@@ -35,6 +35,12 @@ export const BENCHES: readonly Bench[] = [
       },
       { flags: '--pairs <n>', description: 'SIPps on each side', parse: count, value: 2 },
       { flags: '--hold-ms <ms>', description: 'how long a call is held', parse: milliseconds, value: 1000 },
+      {
+        flags: '--coarse <0|1>',
+        description: '1: one search for each in coarse steps, for a look',
+        parse: zeroOrOne,
+        ...{ value: 0, quick: 1 },
+      },
     ],
     measure: measureCallRate,
     report: reportCallRate,
@@ -192,6 +198,12 @@ export const BENCHES: readonly Bench[] = [
         description: 'how long they do',
         parse: count,
         ...{ value: 30, quick: 15 },
+      },
+      {
+        flags: '--ringing <n>',
+        description: 'calls that ring in the end',
+        parse: count,
+        ...{ value: 1000, quick: 300 },
       },
     ],
     measure: measureMemory,

@@ -1,3 +1,4 @@
+import { KAMAILIO, REDIS } from '../control-plane/src/cli/size/figures.js';
 import { type BudgetResult, figureText, judge } from './budget.js';
 import type { MemoryFigures, MemoryLevel } from './memory.js';
 import { type RedisUse, streamBytes } from './redis-use.js';
@@ -81,8 +82,9 @@ export function reportMemory(figures: MemoryFigures): string {
     '| what one takes | |',
     '| --- | ---: |',
     `| a call that is up: Kamailio | ${kib(each.dialog)} |`,
-    `| Redis | ${kib(each.redis)}, of that its events in streams ${kib(each.redisStreams)} |`,
-    `| control plane | ${figureText(each.controlPlane)} bytes |`,
+    `| a call that rings: Kamailio | ${kib(figures.ringingBytes)} |`,
+    `| a call that is up: Redis | ${kib(each.redis)}, of that its events in streams ${kib(each.redisStreams)} |`,
+    `| a call that is up: control plane | ${figureText(each.controlPlane)} bytes |`,
     `| a call a second that is set up and ended: Kamailio, on top of the calls that are up | ${kib(each.churn)} |`,
     `| a call that has ended: Redis, its record and indexes | ${kib(each.keptRecord)} |`,
     `| its detail record | ${kib(each.detailRecord)} |`,
@@ -91,7 +93,9 @@ export function reportMemory(figures: MemoryFigures): string {
       ([part, ms]) => `| a call from INVITE to record: CPU of ${part} | ${figureText(ms)} ms |`,
     ),
     '',
-    `- The last rows are of ${churn.calls} calls at ${churn.rate} a second beside those that are up; ${churn.failed} of them failed. Kamailio's shared memory: ${kib(churn.kamailioBytes)} more than before in the mean, ${kib(churn.kamailioMostBytes)} at most.`,
+    ...sizingLines(figures),
+    '',
+    `- The rows with CPU are of ${churn.calls} calls at ${churn.rate} a second beside those that are up; ${churn.failed} of them failed. Kamailio's shared memory: ${kib(churn.kamailioBytes)} more than before in the mean, ${kib(churn.kamailioMostBytes)} at most.`,
     `- CPUs with ${high.calls} calls up and nothing going on, which are not in these figures: ${Object.entries(
       high.cpus,
     )
@@ -101,8 +105,44 @@ export function reportMemory(figures: MemoryFigures): string {
   ].join('\n');
 }
 
+/** What the formula of sizing.md says of the same calls. */
+function sizingLines({ none, high, churn, after }: MemoryFigures): string[] {
+  const redis = (level: MemoryLevel) => level.redis.usedBytes - none.redis.usedBytes;
+  const streamed = streamBytes(high.redis) - streamBytes(none.redis);
+  const rows = [
+    [
+      `Kamailio with ${high.calls} calls up`,
+      KAMAILIO.base + high.calls * KAMAILIO.dialog,
+      high.kamailioBytes,
+    ] as const,
+    [
+      `${churn.rate} calls a second on top`,
+      churn.rate * KAMAILIO.perCallPerSecond,
+      churn.kamailioBytes,
+    ] as const,
+    [
+      `Redis with ${high.calls} calls up, without streams`,
+      high.calls * REDIS.active,
+      redis(high) - streamed,
+    ] as const,
+    [
+      `${churn.calls} ended calls, with a day's raw events`,
+      churn.calls * (REDIS.kept + REDIS.rawEvents),
+      redis(after) - redis(high),
+    ] as const,
+  ];
+  return [
+    '| checked: MiB | [formula](sizing.md) | measured |',
+    '| --- | ---: | ---: |',
+    ...rows.map(([name, ...bytes]) => `| ${name} | ${bytes.map(mib).join(' | ')} |`),
+  ];
+}
+
+function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}
+
 function levelRow(name: string, { kamailioBytes, redis, controlPlane }: MemoryLevel): string {
-  const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
   const cells = [
     kamailioBytes,
     redis.usedBytes,

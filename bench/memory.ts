@@ -22,6 +22,8 @@ export interface MemoryOptions {
   /** Then calls come and go at this rate, in calls a second, for so many seconds. */
   rate: number;
   duration: number;
+  /** In the end so many calls ring. */
+  ringing: number;
 }
 
 /** Memory of all parts at rest. */
@@ -56,12 +58,16 @@ export interface MemoryFigures {
   churn: Churn;
   /** After those calls, with all their detail records written. */
   after: MemoryLevel;
+  /** Kamailio's shared memory for a call that rings, in bytes. */
+  ringingBytes: number;
 }
 
 /** Calls a second while they come up. */
 const DIAL_RATE = 150;
 /** What transactions leave is freed this long after their end (wt_timer and delete timers of Kamailio's tm), in ms. */
 const TRANSACTIONS_MS = 7000;
+/** What a start does is over by then, in ms. */
+const STARTED_MS = 1000;
 /** Detail records are written some seconds after a call's end, in ms. */
 const RECORDS_MS = 10_000;
 const LOOK_MS = 250;
@@ -73,14 +79,14 @@ export async function measureMemory(options: MemoryOptions): Promise<MemoryFigur
     const inspector = await Inspector.create();
     const scene = await startHangupScene(cleanup, { controlPlaneEnv: inspector.env });
     await startLoadCarrier(cleanup, scene);
-    const none = await levelOf(scene, inspector, 0);
+    const none = await levelOf(scene, inspector, 0, STARTED_MS);
     await holdUpTo(scene, 0, options.low);
     const low = await levelOf(scene, inspector, options.low);
     await holdUpTo(scene, options.low, options.high);
     const high = await levelOf(scene, inspector, options.high);
     const churn = await comeAndGo(cleanup, scene, options, high.cpus);
-    await delay(RECORDS_MS);
-    return { options, none, low, high, churn, after: await levelOf(scene, inspector, options.high) };
+    const after = await levelOf(scene, inspector, options.high, RECORDS_MS);
+    return { options, none, low, high, churn, after, ringingBytes: await ring(scene, options.ringing) };
   } finally {
     await cleanup.run();
   }
@@ -100,10 +106,16 @@ async function holdUpTo({ stack, held }: HangupScene, from: number, to: number):
   );
 }
 
-async function levelOf(scene: HangupScene, inspector: Inspector, calls: number): Promise<MemoryLevel> {
+/** @param settleMs until nothing comes or goes any more, in ms */
+async function levelOf(
+  scene: HangupScene,
+  inspector: Inspector,
+  calls: number,
+  settleMs = TRANSACTIONS_MS,
+): Promise<MemoryLevel> {
   const { stack } = scene;
   await eventually('no events left', async () => (await eventLag(scene)) === 0, 60_000);
-  const { cpus } = await cpusDuring(ourParts(scene), () => delay(TRANSACTIONS_MS));
+  const { cpus } = await cpusDuring(ourParts(scene), () => delay(settleMs));
   return {
     calls,
     cpus,
@@ -121,6 +133,15 @@ function ourParts(scene: HangupScene): Record<string, number | undefined> {
 async function sharedMemoryUsed({ stack }: HangupScene): Promise<number> {
   const memory = (await stack.rpc.call('core.shmmem')) as { real_used: number };
   return Number(memory.real_used);
+}
+
+/** Has calls ring. @returns what one of them takes */
+async function ring(scene: HangupScene, count: number): Promise<number> {
+  const { stack, held } = scene;
+  const before = await sharedMemoryUsed(scene);
+  await held.dial({ count, rate: DIAL_RATE, number: NUMBER, ringing: true, ...stack.sip });
+  await eventually('no events left', async () => (await eventLag(scene)) === 0, 60_000);
+  return ((await sharedMemoryUsed(scene)) - before) / count;
 }
 
 async function comeAndGo(
