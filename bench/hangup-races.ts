@@ -1,9 +1,8 @@
+import { type BudgetResult, judge } from './budget.js';
 import { Cleanup } from './cleanup.js';
 import { now } from './clock.js';
-import { reportMachine } from './hangup-report.js';
 import { holdCalls, startHangupScene } from './hangup-scene.js';
 import { byesFromRecord, byesTwice, oneSided } from './held-calls.js';
-import type { Machine } from './machine.js';
 
 export interface HangupRacesOptions {
   /** Calls that are up at once and are ended one by one. */
@@ -57,13 +56,21 @@ export async function raceHangups(options: HangupRacesOptions): Promise<HangupRa
   }
 }
 
+/** Principle 2 of the design: what one side alone is told of is no hangup. */
+export function budgetsOfHangupRaces({ options, oneSided }: HangupRaces): BudgetResult[] {
+  return [
+    judge({
+      name: `${options.calls} hangups, ${options.concurrency} at once: calls ended on one side alone`,
+      ...{ measured: oneSided, limit: { exactly: 0 } },
+    }),
+  ];
+}
+
 /** The figures as Markdown. */
-export function reportHangupRaces(races: HangupRaces & { machine: Machine }): string {
+export function reportHangupRaces(races: HangupRaces): string {
   const { options, seconds, outcomes } = races;
   const { calls, concurrency } = options;
   return [
-    reportMachine(races.machine, `hangup-races --calls ${calls} --concurrency ${concurrency}`),
-    '',
     `${calls} answered calls ended one by one, ${concurrency} requests at once, in ${seconds.toFixed(1)} s (${Math.round(calls / seconds)} a second):`,
     '',
     ...Object.entries(outcomes).map(([outcome, count]) => `- ${count} x ${outcome}`),

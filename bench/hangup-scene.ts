@@ -1,7 +1,14 @@
 import { freePort } from '../control-plane/src/cli/ports.js';
 import { SippRun } from '../sipp-scenarios/sipp.js';
 import { eventually } from '../test/harness/await.js';
-import { CARRIER_HOST, NUMBER, RETELL_HOST, type Stack, startStack } from '../test/harness/stack.js';
+import {
+  CARRIER_HOST,
+  NUMBER,
+  RETELL_HOST,
+  type Stack,
+  type StackOptions,
+  startStack,
+} from '../test/harness/stack.js';
 import type { Cleanup } from './cleanup.js';
 import { ownGroup } from './cpu.js';
 import { HeldCalls } from './held-calls.js';
@@ -24,7 +31,10 @@ export interface HangupScene {
 }
 
 /** A stack between peers that hold calls, with the control plane in a process of its own. */
-export async function startHangupScene(t: Cleanup): Promise<HangupScene> {
+export async function startHangupScene(
+  t: Cleanup,
+  options: Pick<StackOptions, 'controlPlaneEnv'> = {},
+): Promise<HangupScene> {
   const held = await HeldCalls.start(t);
   const loadPort = await freePort(LOAD_HOST);
   const gateway = (host: string, port: number) => ({
@@ -35,6 +45,7 @@ export async function startHangupScene(t: Cleanup): Promise<HangupScene> {
   const stack = await startStack(t, {
     gateways: [{ uri: `sip:${RETELL_HOST}:${held.retellPort}` }],
     controlPlane: 'process',
+    ...options,
     config: {
       kamailio: { shared_memory_mb: SHARED_MEMORY_MB },
       carriers: [

@@ -23,6 +23,8 @@ export interface HangupOptions {
   rate: number;
   /** Calls that are ended one by one in each series. */
   samples: number;
+  /** How long each rate of the ramp is kept up, in s. */
+  step: number;
 }
 
 /** From the API request on, in ms. */
@@ -67,9 +69,8 @@ export interface HangupFigures {
   many: ManyAtOnce;
 }
 
-/** Rates of the ramp, in calls a second, and how long each is kept up. */
+/** Rates of the ramp, in calls a second. */
 const RAMP = [50, 100, 150, 200, 300, 400, 500, 600, 800, 1000, 1300, 1600];
-const STEP_S = 5;
 /** Before hangups are measured, in ms: the load has its calls up by then. */
 const SETTLE_MS = 1500;
 
@@ -88,7 +89,7 @@ export async function measureHangup(options: HangupOptions): Promise<HangupFigur
     await holdCalls(scene, options.samples);
     const idle = await oneByOne(scene);
 
-    const steps = await ramp(cleanup, scene);
+    const steps = await ramp(cleanup, scene, options.step);
     const highest = steps.filter(({ clean }) => clean).at(-1)?.rate;
     if (highest === undefined) throw new Error('no rate of the ramp is clean');
     const rate = Math.round(highest / 2);
@@ -132,11 +133,12 @@ async function oneByOne({ stack, held }: HangupScene): Promise<HangupTimes> {
 }
 
 /** Higher and higher rates, until one is not clean twice in a row: something else may disturb the machine once. */
-async function ramp(t: Cleanup, scene: HangupScene): Promise<LoadStep[]> {
+async function ramp(t: Cleanup, scene: HangupScene, seconds: number): Promise<LoadStep[]> {
   const steps: LoadStep[] = [];
   for (const rate of RAMP) {
-    const first = await loadStep(t, scene, rate);
-    const step = first.clean ? first : await loadStep(t, scene, rate);
+    const load = { rate, seconds };
+    const first = await loadStep(t, scene, load);
+    const step = first.clean ? first : await loadStep(t, scene, load);
     steps.push(step);
     if (!step.clean) break;
   }
@@ -145,15 +147,19 @@ async function ramp(t: Cleanup, scene: HangupScene): Promise<LoadStep[]> {
 }
 
 /** A rate is clean where no call fails, hardly a message is repeated, and the control plane keeps up. */
-async function loadStep(t: Cleanup, scene: HangupScene, rate: number): Promise<LoadStep> {
-  const load = await startLoad(t, scene, { rate, seconds: STEP_S });
+async function loadStep(
+  t: Cleanup,
+  scene: HangupScene,
+  { rate, seconds }: { rate: number; seconds: number },
+): Promise<LoadStep> {
+  const load = await startLoad(t, scene, { rate, seconds });
   const parts = { ...partsOf(scene), SIPp: load.pid };
-  const { cpus } = await cpusDuring(parts, () => delay(STEP_S * 1000));
+  const { cpus } = await cpusDuring(parts, () => delay(seconds * 1000));
   const result = await load.result();
   await delay(2000);
   const lag = await eventLag(scene);
   const clean =
-    result.successful === rate * STEP_S && result.retransmissions <= result.created / 100 && lag === 0;
+    result.successful === rate * seconds && result.retransmissions <= result.created / 100 && lag === 0;
   return { rate, clean, result, lag, cpus };
 }
 

@@ -11,13 +11,15 @@ const carrier = await SipPeer.start({ host: CARRIER_HOST, trace: false });
 const retell = await SipPeer.start({ host: RETELL_HOST, trace: false });
 const calls = new Map<string, HeldCall>();
 let placed = 0;
+let isRinging = false;
 
 retell.onInvite = (callee) => {
   const call = calls.get(callee.callId);
   if (call === undefined) return callee.refuse(404);
   call.id = callee.message.get('x-call-ref') ?? '';
   watch(callee, call.callee);
-  callee.answer();
+  if (isRinging) callee.ring();
+  else callee.answer();
 };
 
 /** Answers every BYE at once and notes it. */
@@ -30,7 +32,8 @@ function watch(side: SipCall, leg: HeldLeg): void {
   });
 }
 
-async function dial({ count, rate, host, port, number }: DialCommand): Promise<void> {
+async function dial({ count, rate, host, port, number, ringing = false }: DialCommand): Promise<void> {
+  isRinging = ringing;
   const started = now();
   const leg = (): HeldLeg => ({ byes: 0, fromRecord: 0 });
   const answered = Array.from({ length: count }, async (_, index) => {
@@ -42,7 +45,7 @@ async function dial({ count, rate, host, port, number }: DialCommand): Promise<v
     calls.set(callId, call);
     const caller = carrier.invite({ to: `sip:${number}@${host}:${port}`, from, via: { host, port }, callId });
     watch(caller, call.caller);
-    await caller.answered();
+    await (ringing ? caller.response(180) : caller.answered());
   });
   await Promise.all(answered);
 }

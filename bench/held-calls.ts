@@ -27,6 +27,8 @@ export interface DialCommand {
   host: string;
   port: number;
   number: string;
+  /** Whether they are left ringing, in place of being answered. Default false. */
+  ringing?: boolean;
 }
 
 /** Calls of a scripted carrier that a scripted Retell answers, and that both hold until their BYEs. */
@@ -48,7 +50,7 @@ export class HeldCalls {
     return new HeldCalls(worker, ports);
   }
 
-  /** Resolves once all calls are up. @throws Error where one fails */
+  /** Resolves once all calls are up, or ring. @throws Error where one fails */
   async dial(command: DialCommand): Promise<void> {
     this.#worker.postMessage(command);
     const [{ failure }] = (await once(this.#worker, 'message')) as [{ failure?: string }];

@@ -34,3 +34,11 @@ async function versionOf(program: string, option: string): Promise<string> {
   const { stdout } = await promisify(execFile)(program, [option]);
   return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? 'unknown';
 }
+
+/** Where it ran and with what, as lines of Markdown. */
+export function machineLines(machine: Machine): string[] {
+  return [
+    `- Machine: ${machine.cpus} x ${machine.cpu}, ${machine.memoryGib} GiB, ${machine.system}, load before the run ${machine.load.toFixed(2)}`,
+    `- Versions: Node.js ${machine.node}, Kamailio ${machine.kamailio}, Redis ${machine.redis}`,
+  ];
+}

@@ -1,100 +1,110 @@
 import { writeFile } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
-import { type HangupOptions, measureHangup } from './hangup.js';
-import { type HangupRacesOptions, raceHangups, reportHangupRaces } from './hangup-races.js';
-import { reportHangup } from './hangup-report.js';
-import { describeMachine } from './machine.js';
-import { measurePostDialDelay, type PostDialDelayOptions } from './post-dial-delay.js';
-import { reportPostDialDelay } from './post-dial-delay-report.js';
-import { measureRecords, type RecordsOptions, reportRecords } from './records.js';
-import { measureScrape, reportScrape, type ScrapeOptions } from './scrape.js';
-import { reportWebhooks } from './webhook-report.js';
-import { measureWebhooks, type WebhookOptions } from './webhooks.js';
+import { join } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { ROOT } from '../control-plane/src/cli/paths.js';
+import { type Bench, type BenchOptions, optionName } from './bench.js';
+import { BENCHES } from './benches.js';
+import { budgetSummary, budgetTable } from './budget.js';
+import { performancePage } from './performance-page.js';
+import { runAll } from './run-all.js';
+import { runOne } from './run-one.js';
+import { type BenchFile, mergeRuns, readRuns, writeRuns } from './runs.js';
 
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('a whole number over 0 is needed');
-  return value;
-}
+/** Exit codes: 1 where a budget is missed or a benchmark comes to no figures, 2 for bad usage. */
+const EXIT_MISSED = 1;
+const EXIT_USAGE = 2;
 
-function milliseconds(text: string): number {
-  const value = Number(text);
-  if (!(value >= 0)) throw new InvalidArgumentError('a number of milliseconds is needed');
-  return value;
-}
+const PAGE = join(ROOT, 'docs/operations/performance.md');
 
-const program = new Command('bench').description(
-  'Measures what the design promises. Each run starts and stops its own parts.',
-);
-program
-  .command('post-dial-delay')
-  .description('what the proxy adds to the time until the callee rings, next to a bare Kamailio')
-  .option('--calls <n>', 'calls each way in each series', count, 500)
-  .option('--warm-up <n>', 'calls each way before that', count, 100)
-  .option('--rate <n>', 'calls a second in the second series', count, 50)
-  .option('--retell-ms <ms>', "how long Retell's API thinks about a request", milliseconds, 0)
-  .option('--json <file>', 'write the figures there too')
-  .action(async ({ json, ...options }: PostDialDelayOptions & { json?: string }) => {
-    const machine = await describeMachine();
-    const result = { machine, ...(await measurePostDialDelay(options)) };
-    process.stdout.write(reportPostDialDelay(result));
-    if (json !== undefined) await writeFile(json, `${JSON.stringify(result, undefined, 2)}\n`);
-  });
-program
-  .command('hangup')
-  .description('how long hangups take, one by one and many at once')
-  .option('--calls <n>', 'calls ended by one POST /v1/hangups', count, 5000)
-  .option('--rate <n>', 'hangups a second in it', count, 1000)
-  .option('--samples <n>', 'calls ended one by one in each series', count, 500)
-  .action(async (options: HangupOptions) => {
-    const machine = await describeMachine();
-    process.stdout.write(reportHangup({ machine, ...(await measureHangup(options)) }));
-  });
-program
-  .command('hangup-races')
-  .description('whether a hangup ever ends one side of a call alone')
-  .option('--calls <n>', 'calls up, ended one by one', count, 5000)
-  .option('--concurrency <n>', 'requests at once', count, 16)
-  .action(async (options: HangupRacesOptions) => {
-    const machine = await describeMachine();
-    process.stdout.write(reportHangupRaces({ machine, ...(await raceHangups(options)) }));
-  });
-program
-  .command('webhooks')
-  .description('how fast webhooks are answered and written, next to a receiver that only checks them')
-  .option('--rate <n>', 'webhooks a second in the first series', count, 3000)
-  .option('--duration <s>', 'how long that goes on; the second series has as many webhooks', count, 10)
-  .option(
-    '--calls <n>',
-    'calls that the webhooks of a series are about (default: one for every three)',
-    count,
+const program = new Command('bench')
+  .description(
+    'Measures what the design promises. Each run starts and stops its own parts, on free ports of loopback. ' +
+      'Without a command, all of them one after the other. Exit code 0: every budget is met; 1: one is missed, ' +
+      'or has no figure; 2: bad options.',
   )
-  .option('--json <file>', 'write the figures there too')
-  .action(async ({ json, ...options }: WebhookOptions & { json?: string }) => {
-    const machine = await describeMachine();
-    const result = { machine, ...(await measureWebhooks(options)) };
-    process.stdout.write(reportWebhooks(result));
-    if (json !== undefined) await writeFile(json, `${JSON.stringify(result, undefined, 2)}\n`);
-  });
+  .exitOverride();
+
+function benchNamed(name: string, before: readonly Bench[] = []): readonly Bench[] {
+  const bench = BENCHES.find((each) => each.name === name);
+  if (bench === undefined) {
+    throw new InvalidArgumentError(`there are ${BENCHES.map((each) => each.name).join(', ')}.`);
+  }
+  return [...before, bench];
+}
+
+for (const bench of BENCHES) {
+  const command = program.command(bench.name).description(bench.description);
+  for (const { flags, description, parse, value } of bench.options) {
+    command.option(flags, description, parse, value);
+  }
+  command
+    .option('--quick', 'smaller numbers, for a look')
+    .option('--json <file>', 'write the figures there too')
+    .action(async ({ quick, json, ...given }: BenchOptions & { quick?: true; json?: string }) => {
+      const run = await runOne(bench, quick ? quickOptions(bench, command, given) : given);
+      await finish({ runs: [run], failures: [] }, json);
+    });
+}
+
 program
-  .command('records')
-  .description('whether every call has one record that joins both sides, however it ends')
-  .option('--calls <n>', 'calls, about', count, 1000)
-  .option('--concurrency <n>', 'calls at once', count, 24)
-  .action(async (options: RecordsOptions) => {
-    const machine = await describeMachine();
-    process.stdout.write(reportRecords({ machine, ...(await measureRecords(options)) }));
-  });
-program
-  .command('scrape')
-  .description('how long Prometheus waits for the metrics while many calls are up')
-  .option('--calls <n>', 'calls up', count, 10_000)
-  .option('--scrapes <n>', 'scrapes', count, 50)
-  .option('--carriers <n>', 'carriers', count, 3)
-  .action(async (options: ScrapeOptions) => {
-    const machine = await describeMachine();
-    process.stdout.write(reportScrape({ machine, ...(await measureScrape(options)) }));
+  .command('all', { isDefault: true })
+  .description('all of them one after the other, or those that are named, and one table of all budgets')
+  .argument('[names...]', 'which ones', benchNamed)
+  .option('--quick', 'smaller numbers, for a look')
+  .option('--json <file>', 'write all figures there too')
+  .action(async (benches: readonly Bench[], { quick, json }: { quick?: true; json?: string }) => {
+    const file = await runAll(benches.length === 0 ? BENCHES : benches, quick === true);
+    const budgets = file.runs.flatMap((run) => run.budgets);
+    const lines = [
+      '',
+      '# All budgets',
+      '',
+      budgetTable(budgets),
+      '',
+      budgetSummary(budgets),
+      ...file.failures.map(({ name, problem }) => `${name}: ${problem}`),
+    ];
+    process.stdout.write(`${lines.join('\n')}\n`);
+    await finish(file, json);
   });
 
-await program.parseAsync();
+program
+  .command('report')
+  .description(
+    'write docs/operations/performance.md from the figures of runs; where several have one, the last counts',
+  )
+  .argument('<files...>', 'files of --json')
+  .option('--json <file>', 'write all that the page is made from there')
+  .option('--output <file>', 'the page', PAGE)
+  .action(async (files: string[], { json, output }: { json?: string; output: string }) => {
+    const all = mergeRuns(await Promise.all(files.map(readRuns)));
+    await writeFile(output, performancePage(all, BENCHES));
+    if (json !== undefined) await writeRuns(json, all);
+  });
+
+/** The smaller numbers, but for what the command line says. */
+function quickOptions(bench: Bench, command: Command, given: BenchOptions): BenchOptions {
+  const smaller = bench.options.flatMap((option): [string, number][] => {
+    const name = optionName(option);
+    return option.quick !== undefined && command.getOptionValueSource(name) === 'default'
+      ? [[name, option.quick]]
+      : [];
+  });
+  return { ...given, ...Object.fromEntries(smaller) };
+}
+
+async function finish(file: BenchFile, json: string | undefined): Promise<void> {
+  if (json !== undefined) await writeRuns(json, file);
+  const isMet = file.runs.every(({ budgets }) => budgets.every(({ met }) => met));
+  if (!isMet || file.failures.length > 0) process.exitCode = EXIT_MISSED;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  else {
+    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    process.exitCode = EXIT_MISSED;
+  }
+}

@@ -1,4 +1,4 @@
-import type { Machine } from './machine.js';
+import { type BudgetResult, judge } from './budget.js';
 import type { PostDialDelay } from './post-dial-delay.js';
 import type { Added, Delays, Series } from './post-dial-delay-figures.js';
 import type { Summary } from './statistics.js';
@@ -6,20 +6,24 @@ import type { Summary } from './statistics.js';
 /** What the median may be over the bare Kamailio, in ms; for `register` on top of Retell's API time. */
 const BUDGET_MS = { trunk: 1, register: 5 };
 
+/** Of both series, until the 180 is with the carrier; of `register` without Retell's API time. */
+export function budgetsOfPostDialDelay({ series }: PostDialDelay): BudgetResult[] {
+  return series.flatMap(({ name, ways, added }) =>
+    (['trunk', 'register'] as const).map((way) => {
+      const bare = ways.bare.ringing.median;
+      return judge({
+        name: `post-dial delay, \`${way}\`, ${name}: median${way === 'register' ? " without Retell's API time" : ''}`,
+        ...{ measured: bare + added[way].ringing, unit: 'ms', of: 'difference' },
+        limit: { under: BUDGET_MS[way] },
+        baseline: { name: 'bare Kamailio', value: bare },
+      });
+    }),
+  );
+}
+
 /** The figures as Markdown. */
-export function reportPostDialDelay({
-  machine,
-  options,
-  series,
-}: PostDialDelay & { machine: Machine }): string {
-  const { calls, warmUp, rate, retellMs } = options;
-  return [
-    `Machine: ${machine.cpus} x ${machine.cpu}, ${machine.memoryGib} GiB, ${machine.system}, load before the run ${machine.load.toFixed(2)}`,
-    `Versions: Node.js ${machine.node}, Kamailio ${machine.kamailio}, Redis ${machine.redis}`,
-    `Command: npm run bench -- post-dial-delay --calls ${calls} --warm-up ${warmUp} --rate ${rate} --retell-ms ${retellMs}`,
-    ...series.map(seriesTables),
-    '',
-  ].join('\n');
+export function reportPostDialDelay({ series }: PostDialDelay): string {
+  return [...series.map(seriesTables), ''].join('\n').trimStart();
 }
 
 function seriesTables({ name, calls, ways, added, api, parts }: Series): string {
@@ -34,9 +38,6 @@ function seriesTables({ name, calls, ways, added, api, parts }: Series): string 
     row('`register`', ways.register),
     addedRow('`trunk` over bare', added.trunk),
     addedRow('`register` over bare, without the API time', added.register),
-    '',
-    verdict('trunk', added.trunk),
-    verdict('register', added.register),
     '',
     '| part of `register` | median | p99 |',
     '| --- | ---: | ---: |',
@@ -57,10 +58,4 @@ function addedRow(name: string, { invite, ringing }: Added): string {
 
 function cells({ median, p99 }: Summary): string {
   return `${median.toFixed(2)} | ${p99.toFixed(2)}`;
-}
-
-function verdict(way: keyof typeof BUDGET_MS, { ringing }: Added): string {
-  const budget = BUDGET_MS[way];
-  const met = ringing < budget ? 'met' : 'MISSED';
-  return `- Budget of \`${way}\`: median under ${budget} ms, measured ${ringing.toFixed(2)} ms at the 180: ${met}.`;
 }

@@ -2,16 +2,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import { ENDINGS, type Played, playEndings, startEndingsScene } from '../test/harness/scripted-endings.js';
 import type { Stack } from '../test/harness/stack.js';
+import { type BudgetResult, judge } from './budget.js';
 import { Cleanup } from './cleanup.js';
 import { now } from './clock.js';
-import { reportMachine } from './hangup-report.js';
-import type { Machine } from './machine.js';
+import { measureRecovery, type RecoveryFigures, reportRecovery } from './records-recovery.js';
 
 export interface RecordsOptions {
   /** Calls to place, about; each ending is played as often. */
   calls: number;
   /** Calls at once. */
   concurrency: number;
+  /** Calls during which parts are killed. */
+  recoveryCalls: number;
 }
 
 /** What became of the calls with one ending. */
@@ -35,6 +37,7 @@ export interface RecordsFigures {
   seconds: number;
   /** From the last call's end until all records were whole, or given up. */
   settledSeconds: number;
+  recovery: RecoveryFigures;
 }
 
 interface DetailRecord {
@@ -71,6 +74,9 @@ export async function measureRecords(options: RecordsOptions): Promise<RecordsFi
       surplus: records.size - played.length,
       seconds: (ended - started) / 1000,
       settledSeconds: (now() - ended) / 1000,
+      recovery: await measureRecovery(scene, options.recoveryCalls, (run) =>
+        cleanup.teardown(() => run.stop()),
+      ),
     };
   } finally {
     await cleanup.run();
@@ -108,14 +114,37 @@ function figuresOf(played: readonly Played[], records: ReadonlyMap<string, Detai
   };
 }
 
-/** The figures as Markdown. */
-export function reportRecords(figures: RecordsFigures & { machine: Machine }): string {
-  const { options, endings, surplus, seconds, settledSeconds } = figures;
-  const sum = (name: 'calls' | 'records' | 'correlated' | 'atRetell' | 'explained') =>
-    endings.reduce((total, ending) => total + ending[name], 0);
+/** Every call has one record and no other, whatever happens to the parts meanwhile. */
+export function budgetsOfRecords({ endings, surplus, recovery }: RecordsFigures): BudgetResult[] {
+  const sum = sumOf(endings);
+  const { calls, one, lost } = recovery;
   return [
-    reportMachine(figures.machine, `records --calls ${options.calls} --concurrency ${options.concurrency}`),
-    '',
+    judge({
+      name: `records of ${sum('calls')} calls that end in ${endings.length} ways: calls without exactly one`,
+      ...{ measured: sum('calls') - sum('records') + Math.max(0, surplus), limit: { exactly: 0 } },
+    }),
+    judge({
+      name: `records of ${calls} calls through kill -9 of the control plane and of Redis: calls without exactly one`,
+      ...{ measured: calls - one, limit: { exactly: 0 } },
+    }),
+    judge({
+      name: 'webhooks answered 2xx and not in the record, through the same',
+      ...{ measured: lost, limit: { exactly: 0 } },
+    }),
+  ];
+}
+
+type Sum = (name: 'calls' | 'records' | 'correlated' | 'atRetell' | 'explained') => number;
+
+function sumOf(endings: readonly EndingFigures[]): Sum {
+  return (name) => endings.reduce((total, ending) => total + ending[name], 0);
+}
+
+/** The figures as Markdown. */
+export function reportRecords(figures: RecordsFigures): string {
+  const { endings, surplus, seconds, settledSeconds, recovery } = figures;
+  const sum = sumOf(endings);
+  return [
     `${sum('calls')} calls in ${seconds.toFixed(1)} s; all records were whole ${settledSeconds.toFixed(1)} s later. Records of calls that nobody placed: ${surplus}.`,
     '',
     '| ending | calls | records | correlated with Retell | explained rightly |',
@@ -125,6 +154,8 @@ export function reportRecords(figures: RecordsFigures & { machine: Machine }): s
         `| ${name} | ${calls} | ${records} | ${atRetell === 0 ? 'not at Retell' : correlated} | ${explained} |`,
     ),
     `| all | ${sum('calls')} | ${sum('records')} | ${sum('correlated')} of ${sum('atRetell')} | ${sum('explained')} |`,
+    '',
+    reportRecovery(recovery),
     '',
   ].join('\n');
 }

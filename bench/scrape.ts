@@ -6,10 +6,9 @@ import { CallStore } from '../control-plane/src/calls/store.js';
 import { freePort } from '../control-plane/src/cli/ports.js';
 import { eventually } from '../test/harness/await.js';
 import { CARRIER_HOST, NUMBER, RETELL_HOST, type Stack, startStack } from '../test/harness/stack.js';
+import { type BudgetResult, judge } from './budget.js';
 import { Cleanup } from './cleanup.js';
 import { now } from './clock.js';
-import { reportMachine } from './hangup-report.js';
-import type { Machine } from './machine.js';
 import { type Summary, summarise } from './statistics.js';
 
 export interface ScrapeOptions {
@@ -136,21 +135,25 @@ function recordOf(carrier: string, rings: boolean, isOver: boolean): RecordField
     .reduce<RecordFields>((fields, event) => Object.assign(fields, fieldsOfEvent(event, 'node1')), {});
 }
 
-/** The figures as Markdown. */
-export function reportScrape({ machine, ...figures }: ScrapeFigures & { machine: Machine }): string {
-  const { options, time, series, counted: up, bytes } = figures;
-  const { calls, scrapes, carriers } = options;
-  const isMet = time.p99 < BUDGET.ms && series <= BUDGET.series;
+export function budgetsOfScrape({ time, series, counted: up }: ScrapeFigures): BudgetResult[] {
   return [
-    reportMachine(machine, `scrape --calls ${calls} --scrapes ${scrapes} --carriers ${carriers}`),
-    '',
+    judge({
+      name: `/metrics with ${up} calls up: p99`,
+      ...{ measured: time.p99, unit: 'ms', limit: { under: BUDGET.ms } },
+    }),
+    judge({ name: '/metrics: series', measured: series, limit: { atMost: BUDGET.series } }),
+  ];
+}
+
+/** The figures as Markdown. */
+export function reportScrape({ options, time, series, counted: up, bytes }: ScrapeFigures): string {
+  const { scrapes, carriers } = options;
+  return [
     `${up} calls up by the metrics, of ${carriers} carriers. ${scrapes} scrapes, each of which reads everything anew, in milliseconds:`,
     '',
     '| median | p99 | longest | series | KiB |',
     '| ---: | ---: | ---: | ---: | ---: |',
     `| ${[time.median, time.p99, time.longest].map((ms) => ms.toFixed(1)).join(' | ')} | ${series} | ${(bytes / 1024).toFixed(0)} |`,
-    '',
-    `- Budget: p99 under ${BUDGET.ms} ms, at most ${BUDGET.series} series: ${isMet ? 'met' : 'MISSED'}.`,
     '',
   ].join('\n');
 }

@@ -1,4 +1,4 @@
-import { reportMachine } from './hangup-report.js';
+import { type BudgetResult, judge } from './budget.js';
 import type { Machine } from './machine.js';
 import type { WebhookFigures, WebhookSeries, Written } from './webhooks.js';
 
@@ -7,13 +7,33 @@ const BUDGET = { perSecond: 3000, p99Ms: 50 };
 /** A core that is in use for as much of the time is what more webhooks would wait for. */
 const SATURATED = 0.9;
 
-/** The figures as Markdown. */
-export function reportWebhooks({ machine, ...figures }: WebhookFigures & { machine: Machine }): string {
+/** A lower rate than the budget's shows nothing of it, and neither does a receiver with more than one core. */
+export function budgetsOfWebhooks(figures: WebhookFigures, { cpus }: Machine): BudgetResult[] {
   const { options, held, atRate, highest } = figures;
-  const { rate, duration, calls } = options;
-  const command = `webhooks --rate ${rate} --duration ${duration}${calls === undefined ? '' : ` --calls ${calls}`}`;
+  const where = held ? 'on one core' : 'NOT held on one core';
+  const isFull = held && options.rate >= BUDGET.perSecond;
   return [
-    reportMachine(machine, command),
+    judge({
+      name: `webhooks all answered 2xx at this rate, ${where}`,
+      measured: isFull && atRate.ours.answered === atRate.ours.webhooks ? options.rate : null,
+      ...{ unit: 'a second', limit: { atLeast: BUDGET.perSecond }, saturated: saturated(highest.ours, cpus) },
+    }),
+    judge({
+      name: `webhooks at ${options.rate} a second, ${where}: answer, p99`,
+      ...{ measured: atRate.ours.latency.p99, unit: 'ms', limit: { under: BUDGET.p99Ms } },
+      baseline: { name: 'a receiver that only checks them', value: atRate.bare.latency.p99 },
+    }),
+    judge({
+      name: 'webhooks answered 2xx and not in the record',
+      ...{ measured: atRate.ours.lost + highest.ours.lost, limit: { exactly: 0 } },
+    }),
+  ];
+}
+
+/** The figures as Markdown. */
+export function reportWebhooks({ held, options, atRate, highest }: WebhookFigures, machine: Machine): string {
+  const { rate } = options;
+  return [
     held
       ? '- Both receivers are held on one core, and everything else is kept off it.'
       : '- NOT held on one core: `taskset` is missing or refused it, or there is only one.',
@@ -22,7 +42,6 @@ export function reportWebhooks({ machine, ...figures }: WebhookFigures & { machi
     '',
     ...table(atRate),
     '',
-    verdict(atRate.ours, rate),
     ...writtenLines(atRate.ours),
     '',
     `${highest.ours.webhooks} webhooks to each, as fast as ${highest.connections} connections go; milliseconds from its sending:`,
@@ -51,12 +70,6 @@ function row(name: string, { answered, perSecond, latency, cpus, keptWaiting }: 
   const { receiver = 0, ...others } = cpus;
   const used = [receiver, keptWaiting, ...Object.values(others)].map((share) => share.toFixed(2));
   return `| ${[name, answered, perSecond.toFixed(0), ...times, ...used].join(' | ')} |`;
-}
-
-function verdict({ webhooks, answered, latency }: WebhookSeries, rate: number): string {
-  const isMet = rate >= BUDGET.perSecond && answered === webhooks && latency.p99 < BUDGET.p99Ms;
-  const budget = `${BUDGET.perSecond} a second on one core, p99 under ${BUDGET.p99Ms} ms`;
-  return `- Budget: ${budget}; measured ${latency.p99.toFixed(2)} ms at ${rate} a second: ${isMet ? 'met' : 'MISSED'}.`;
 }
 
 function writtenLines({ lost, longestWaitMs, afterLastMs, writtenPerSecond }: Written): string[] {

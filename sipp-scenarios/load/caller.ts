@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { within } from '../../control-plane/src/cli/process.js';
@@ -21,20 +23,30 @@ const SRD = 'srd';
 /** One SIPp that places calls until it is told to stop. */
 export class Caller {
   readonly run: SippRun;
+  /** That it sends from. */
+  readonly port: number;
+  /** UDP port where SIPp takes commands (its `-cp`), on every address. */
+  readonly controlPort: number;
   /** What it had counted, a row for each second. */
   readonly rows: SippCounts[] = [];
   readonly #statistics = new SippStatistics();
   readonly #statisticsTail: Tail;
   #responsesTail: Tail | undefined;
 
-  private constructor(run: SippRun) {
+  private constructor(run: SippRun, port: number, controlPort: number) {
     this.run = run;
+    this.port = port;
+    this.controlPort = controlPort;
     this.#statisticsTail = new Tail(join(run.directory, 'statistics.csv'));
   }
 
-  static async start(options: SippOptions & { rate: number }): Promise<Caller> {
-    const more = ['-trace_rtt', '-rtt_freq', String(batchOf(options.rate)), ...(options.more ?? [])];
-    return new Caller(await SippRun.start({ ...options, calls: NO_END, more }));
+  static async start(options: SippOptions & { rate: number; port: number }): Promise<Caller> {
+    const controlPort = await freeControlPort();
+    const more = [
+      ...['-trace_rtt', '-rtt_freq', String(batchOf(options.rate)), '-cp', String(controlPort)],
+      ...(options.more ?? []),
+    ];
+    return new Caller(await SippRun.start({ ...options, calls: NO_END, more }), options.port, controlPort);
   }
 
   /** Reads what it has written since the last time. @returns response times that are new */
@@ -73,4 +85,15 @@ export class Caller {
 /** SIPp writes response times in batches of so many, and never those of a last batch that is not full. */
 function batchOf(rate: number): number {
   return Math.max(1, Math.floor(rate / 20));
+}
+
+/** SIPp binds its control socket on every address, which the ports of `freePort` are not free on. */
+async function freeControlPort(): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.bind(0);
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
 }

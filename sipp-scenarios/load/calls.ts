@@ -67,10 +67,19 @@ export class Calls {
   }
 
   totals(): CallTotals {
+    return this.#totalsOf(this.#callers, this.#unfinished);
+  }
+
+  /** What some of the callers have placed. */
+  totalsOf(callers: readonly Caller[]): Omit<CallTotals, 'unfinished'> {
+    const { unfinished: _, ...totals } = this.#totalsOf(callers, 0);
+    return totals;
+  }
+
+  #totalsOf(callers: readonly Caller[], unfinished: number): CallTotals {
     const { created, successful, failed, reasons, retransmissions } = sumCounts(
-      this.#callers.flatMap(({ rows }) => rows.at(-1) ?? []),
+      callers.flatMap(({ rows }) => rows.at(-1) ?? []),
     );
-    const unfinished = this.#unfinished;
     return { placed: created, completed: successful, failed, reasons, unfinished, retransmissions };
   }
 

@@ -1,8 +1,9 @@
 import { startBareKamailio } from '../../bench/bare-kamailio.js';
 import { startPeer } from '../../test/harness/scene.js';
 import type { TestLike } from '../../test/harness/stack.js';
+import type { Callee } from './callees.js';
 import type { Leg } from './drive.js';
-import { type Address, type Callee, LOOPBACK, type Stream } from './pairs.js';
+import { type Address, LOOPBACK, OWN_NUMBER, type Stream } from './pairs.js';
 import { type System, startOwnSystem, WORKERS } from './system.js';
 
 export const CONTENDERS = ['generator', 'shipped', 'bare', 'ours'] as const;
@@ -48,7 +49,8 @@ export async function startContenders(
   const own = await startOwnSystem(t, {
     transport: 'udp',
     retell: isInbound ? callees : [],
-    carriers: isInbound ? [] : [{ prefix: '+1', gateways: callees }],
+    carrier: isInbound ? [] : callees,
+    numbers: [OWN_NUMBER],
     sharedMemoryMb: MEMORY.sharedMemoryMb,
   });
   return {

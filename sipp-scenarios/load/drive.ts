@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestLike } from '../../test/harness/stack.js';
+import type { Callee } from './callees.js';
+import type { Caller } from './caller.js';
 import { Calls, type CallTotals, type Second, type SteadyFigures } from './calls.js';
-import { type Address, type Callee, type Placement, type Stream, startCallers } from './pairs.js';
-import { type Sample, Sampler } from './sampler.js';
+import { type CallerOptions, type Placement, type Stream, startCallers } from './pairs.js';
+import { type Sample, Sampler, type WatchedPart } from './sampler.js';
 import type { System } from './system.js';
 
 /** How a run goes on. */
@@ -16,11 +18,18 @@ export interface Course {
 }
 
 /** One kind of calls and who takes them. */
-export interface Leg {
+export interface Leg extends Pick<CallerOptions, 'pairs' | 'to' | 'over'> {
   stream: Stream;
-  /** Where the calls of a pair go; with `over` they are sent there and have `to` in the Request-URI. */
-  to: (pair: number) => Address;
-  over?: Address;
+}
+
+/** A run under way. */
+export interface Underway {
+  /** When calls began, in ms since 1970. */
+  startedMs: number;
+  /** Those of each leg. */
+  callers: readonly (readonly Caller[])[];
+  /** Aborted once no more calls are placed. */
+  signal: AbortSignal;
 }
 
 export interface DriveOptions {
@@ -29,7 +38,7 @@ export interface DriveOptions {
   callees: readonly Callee[];
   system: System;
   course: Course;
-  /** Call-IDs begin with it. */
+  /** Call-IDs begin with it; behind it come the number of the leg and that of the pair. */
   callIdPrefix: string;
   /** Told of each sample. */
   onProgress?: (progress: Progress) => void;
@@ -37,6 +46,8 @@ export interface DriveOptions {
   isImpatient?: boolean;
   /** Asked at each sample whether to place no more calls, before the time is up. */
   isOver?: (progress: Progress) => boolean;
+  /** What goes on meanwhile; the run does not end before it. */
+  meanwhile?: readonly ((underway: Underway) => Promise<void>)[];
 }
 
 /** How far a run has come. */
@@ -52,6 +63,8 @@ export interface Progress {
 
 export interface Driven {
   totals: CallTotals;
+  /** Of each leg. */
+  legTotals: Omit<CallTotals, 'unfinished'>[];
   steady: SteadyFigures;
   seconds: Second[];
   samples: Sample[];
@@ -63,30 +76,52 @@ const LONGEST_END_MS = 40_000;
 
 /** Places calls for the time of the course, waits for their ends, and looks at everything meanwhile. */
 export async function drive(t: TestLike, options: DriveOptions): Promise<Driven> {
-  const { placement, legs, callees, system, course, callIdPrefix } = options;
-  const { warmUpS, durationS, sampleS = 1 } = course;
+  const { legs, callees, system, course, meanwhile = [] } = options;
+  const { warmUpS, durationS } = course;
   const startedMs = Date.now();
-  const started = legs.map(({ stream, to, over }, i) =>
+  const callers = await startLegs(t, options);
+  const all = callers.flat();
+  const calls = new Calls(all, startedMs);
+  const sampler = new Sampler(system, () => partsOf(all, callees), startedMs);
+  const placing = new AbortController();
+  const others = meanwhile.map((work) => work({ startedMs, callers, signal: placing.signal }));
+  await watch(options, calls, sampler, startedMs);
+  placing.abort();
+  await calls.stop(LONGEST_END_MS + Math.max(...legs.map(({ stream }) => stream.holdMs)));
+  await Promise.all(others);
+  await sampler.look();
+  for (const { run } of all) await run.stop();
+  return {
+    totals: calls.totals(),
+    legTotals: callers.map((some) => calls.totalsOf(some)),
+    steady: calls.steady(warmUpS, warmUpS + durationS),
+    seconds: calls.seconds(0, Math.ceil((Date.now() - startedMs) / 1000)),
+    samples: sampler.samples,
+  };
+}
+
+function startLegs(t: TestLike, options: DriveOptions): Promise<Caller[][]> {
+  const { placement, legs, callIdPrefix, isImpatient } = options;
+  const started = legs.map(({ stream, ...where }, i) =>
     startCallers(t, placement, stream, {
-      to,
-      ...(over !== undefined && { over }),
+      ...where,
       callIdPrefix: `${callIdPrefix}-${i}`,
-      more: options.isImpatient ? IMPATIENT : [],
+      more: isImpatient ? IMPATIENT : [],
     }),
   );
-  const callers = (await Promise.all(started)).flat();
-  const calls = new Calls(callers, startedMs);
-  const sampler = new Sampler(
-    system,
-    () =>
-      groupsOf(
-        callers.map(({ run }) => run.pid),
-        callees,
-      ),
-    startedMs,
-  );
-  const sinceStart = () => (Date.now() - startedMs) / 1000;
+  return Promise.all(started);
+}
+
+/** Looks at everything until the time is up. */
+async function watch(
+  { course, onProgress, isOver }: DriveOptions,
+  calls: Calls,
+  sampler: Sampler,
+  startedMs: number,
+): Promise<void> {
+  const { warmUpS, durationS, sampleS = 1 } = course;
   const of = warmUpS + durationS;
+  const sinceStart = () => (Date.now() - startedMs) / 1000;
   await sampler.look();
   while (sinceStart() < of) {
     const next = (Math.floor(sinceStart() / sampleS) + 1) * sampleS;
@@ -96,29 +131,17 @@ export async function drive(t: TestLike, options: DriveOptions): Promise<Driven>
     const [second] = calls.seconds(Math.max(0, Math.floor(at) - 2), Math.max(1, Math.floor(at) - 1));
     if (second === undefined) continue;
     const progress = { at, of, second, totals: calls.totals(), sample: sampler.samples.at(-1) };
-    options.onProgress?.(progress);
-    if (options.isOver?.(progress)) break;
+    onProgress?.(progress);
+    if (isOver?.(progress)) return;
   }
-  await calls.stop(LONGEST_END_MS + Math.max(...legs.map(({ stream }) => stream.holdMs)));
-  await sampler.look();
-  for (const { run } of callers) await run.stop();
-  return {
-    totals: calls.totals(),
-    steady: calls.steady(warmUpS, of),
-    seconds: calls.seconds(0, Math.ceil(sinceStart())),
-    samples: sampler.samples,
-  };
 }
 
-/** Process groups of the SIPps: the sampler sums those of one name. */
-function groupsOf(callers: readonly (number | undefined)[], callees: readonly Callee[]) {
-  const named = (name: string, groups: readonly (number | undefined)[]) =>
-    groups.map((group, i) => [groups.length === 1 ? name : `${name} ${i + 1}`, group] as const);
-  return Object.fromEntries([
-    ...named('SIPp caller', callers),
-    ...named(
-      'SIPp callee',
-      callees.map(({ run }) => run.pid),
-    ),
-  ]);
+/** The SIPps as parts, with names that end in a number where there are several. */
+function partsOf(callers: readonly Caller[], callees: readonly Callee[]): Record<string, WatchedPart> {
+  const named = (name: string, parts: readonly { run: { pid: number | undefined }; port: number }[]) =>
+    parts.map(({ run, port }, i) => {
+      const own = parts.length === 1 ? name : `${name} ${i + 1}`;
+      return [own, { group: run.pid, port }] as const;
+    });
+  return Object.fromEntries([...named('SIPp caller', callers), ...named('SIPp callee', callees)]);
 }

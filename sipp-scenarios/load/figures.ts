@@ -10,8 +10,8 @@ export interface UseFigures {
   /** Share of all CPUs that were busy, mean, 0 to 1. */
   busy: number;
   stolen: number;
-  /** UDP datagrams that the kernel dropped on the whole machine. */
-  dropped: number;
+  /** UDP datagrams for each kind of part that the kernel dropped. */
+  dropped: Record<string, number>;
   /** Most at once; null where the proxy does not say. */
   dialogs: number | null;
   sharedMemoryUsedBytes: number | null;
@@ -41,7 +41,7 @@ export function useOf(samples: readonly Sample[]): UseFigures {
     others: mean(samples.map(({ others }) => others)) ?? 0,
     busy: mean(samples.map(({ busy }) => busy)) ?? 0,
     stolen: mean(samples.map(({ stolen }) => stolen)) ?? 0,
-    dropped: samples.reduce((sum, { dropped }) => sum + dropped, 0),
+    dropped: sumByKind(samples.flatMap(({ dropped }) => Object.entries(dropped))),
     dialogs: most(proxy.map(({ dialogs }) => dialogs)),
     sharedMemoryUsedBytes: most(proxy.map(({ sharedMemoryUsedBytes }) => sharedMemoryUsedBytes)),
     sharedMemorySizeBytes: most(proxy.map(({ sharedMemorySizeBytes }) => sharedMemorySizeBytes)),
@@ -66,19 +66,21 @@ function least(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((a, b) => Math.min(a, b));
 }
 
-/** CPUs of several processes of one kind, named with numbers, as one. */
-export function byKind(parts: Readonly<Record<string, number>>): Record<string, number> {
+/** Sums of what belongs to parts of one kind, named with numbers. */
+export function sumByKind(
+  parts: Readonly<Record<string, number>> | readonly (readonly [string, number])[],
+): Record<string, number> {
   const sums: Record<string, number> = {};
-  for (const [name, cpus] of Object.entries(parts)) {
+  for (const [name, value] of Array.isArray(parts) ? parts : Object.entries(parts)) {
     const kind = name.replace(/ \d+$/, '');
-    sums[kind] = (sums[kind] ?? 0) + cpus;
+    sums[kind] = (sums[kind] ?? 0) + value;
   }
   return sums;
 }
 
 /** CPUs of each part in a sample, those of one kind as one. */
 export function cpusOf(parts: Readonly<Record<string, PartUse>>): Record<string, number> {
-  return byKind(Object.fromEntries(Object.entries(parts).map(([name, { cpus }]) => [name, cpus])));
+  return sumByKind(Object.fromEntries(Object.entries(parts).map(([name, { cpus }]) => [name, cpus])));
 }
 
 /** One line of how a run goes. */

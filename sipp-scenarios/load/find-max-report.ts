@@ -1,6 +1,6 @@
 import { CONTENDER_TITLES, CONTENDERS, type ContenderName } from './contenders.js';
 import type { FindMaxOptions, FindMaxResult } from './find-max.js';
-import { pageHtml, rowsHtml, tableHtml, verdictHtml } from './page.js';
+import { barsHtml, pageHtml, rowsHtml, tableHtml, verdictHtml } from './page.js';
 import { type Head, machineRows, table } from './report.js';
 import type { Trial } from './trial.js';
 import { percent } from './verdict.js';
@@ -45,16 +45,15 @@ export function findMaxReport(
   if (settled.records !== settled.calls) {
     problems.push(`${settled.calls} calls were placed and ${settled.records} have a record`);
   }
-  if (settled.dialogsLeft !== 0) problems.push(`${settled.dialogsLeft} dialogs are left in Kamailio`);
   return { ...head, scenario: scenario.name, ...options, ...result, ratios, problems };
 }
 
 const HEADER = [
   ...['through', 'highest clean rate', 'ours over it', 'CPUs of Kamailio', 'ms of it a call'],
-  ...['retransmissions', 'saturated first'],
+  ...['retransmissions', 'saturated first above it'],
 ];
 
-function contenderRows({ best, ratios }: FindMaxReport): string[][] {
+function contenderRows({ best, ratios, trials }: FindMaxReport): string[][] {
   return CONTENDERS.map((name) => {
     const trial = best[name];
     if (trial === null) return [CONTENDER_TITLES[name], 'none', '', '', '', '', ''];
@@ -67,9 +66,18 @@ function contenderRows({ best, ratios }: FindMaxReport): string[][] {
       cpus === undefined ? '' : cpus.toFixed(2),
       cpus === undefined ? '' : ((cpus / trial.attemptsPerSecond) * 1000).toFixed(2),
       percent(Number(trial.retransmissions.toFixed(5))),
-      trial.saturated ?? 'nothing',
+      saturatedAbove(trial, trials),
     ];
   });
+}
+
+/** What was at its limit in the trial that was the nearest above the best one. */
+function saturatedAbove({ contender, rate }: Trial, trials: readonly Trial[]): string {
+  const above = trials.filter(
+    (trial) => trial.contender === contender && !trial.isClean && trial.rate >= rate,
+  );
+  const [nearest] = above.sort((a, b) => a.rate - b.rate);
+  return nearest?.saturated ?? 'nothing';
 }
 
 function figureRows({ srd, settled, durationS }: FindMaxReport): [string, string][] {
@@ -85,8 +93,8 @@ function figureRows({ srd, settled, durationS }: FindMaxReport): [string, string
   return [
     ['clean', `no call failed in ${durationS} s, and no more were up than the rate explains`],
     ...added,
-    ['records', `${settled.records} of ${settled.calls} calls through ours`],
-    ['dialogs left', String(settled.dialogsLeft)],
+    ['records', `${settled.records} of the ${settled.calls} calls through ours in clean trials`],
+    ['dialogs left of trials that were not clean', String(settled.dialogsLeft)],
   ];
 }
 
@@ -118,8 +126,11 @@ export function findMaxPage(report: FindMaxReport): string {
     trial.trouble ?? 'clean',
     percent(Number(trial.busy.toFixed(3))),
   ]);
+  const bars = CONTENDERS.map((name) => [CONTENDER_TITLES[name], report.best[name]?.rate ?? 0] as const);
   const body = [
     verdictHtml(report.problems),
+    `<section><h2>Highest clean rate</h2>${barsHtml(bars, 'calls/s')}</section>`,
+    '<div class="charts"></div>',
     `<section>${tableHtml(HEADER, contenderRows(report))}${rowsHtml(figureRows(report))}</section>`,
     `<div class="charts"><section><h2>Trials</h2>${tableHtml(['through', 'calls/s', 'for', 'result', 'CPU busy'], trials)}</section></div>`,
     `<div class="charts"><section>${rowsHtml(machineRows(report))}</section></div>`,

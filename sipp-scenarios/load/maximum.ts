@@ -8,6 +8,9 @@ import { ProgressBar } from './progress.js';
 export async function loadMaximum(options: LoadOptions): Promise<boolean> {
   const { scenario, pairs, duration: durationS, hold } = options;
   if (options.target !== undefined) throw usage('--find-max starts all that it compares: leave --target out');
+  for (const name of ['mix', 'soak', 'chaos'] as const) {
+    if (options[name] !== undefined) throw usage(`--find-max and --${name} are two runs: give one of them`);
+  }
   if (options.transport !== 'udp') throw usage('--find-max compares over UDP alone: leave --transport out');
   if (scenario.callee === undefined || scenario.command !== undefined || scenario.digest !== undefined) {
     throw usage(`--find-max needs a scenario that a bare Kamailio can carry, which ${scenario.name} is not`);

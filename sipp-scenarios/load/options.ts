@@ -1,5 +1,7 @@
 import { CommanderError } from 'commander';
 import type { Scenario } from '../scenarios.js';
+import { CHAOS_LEAST_S } from './chaos.js';
+import type { Course } from './drive.js';
 import type { Address, Transport } from './pairs.js';
 import type { Target } from './run.js';
 
@@ -12,7 +14,11 @@ export interface LoadOptions {
   hold: number;
   pairs: number;
   transport: Transport;
+  number?: string;
   findMax?: true;
+  mix?: string;
+  soak?: number;
+  chaos?: true;
   maxFailed: number;
   maxSrdP99?: number;
   json?: string;
@@ -22,6 +28,21 @@ export interface LoadOptions {
   calleeListen?: Address;
   api?: string;
   token?: string;
+}
+
+/** Longer runs are looked at less often, in s. */
+const LONG_S = 120;
+const SAMPLE_LONG_S = 5;
+
+/** @throws CommanderError where chaos has too little time */
+export function courseOf({ warmUp: warmUpS, duration, soak, chaos }: LoadOptions): Course {
+  const durationS = soak ?? duration;
+  if (chaos && durationS < CHAOS_LEAST_S) {
+    throw usage(
+      `--chaos needs a --duration or --soak of at least ${CHAOS_LEAST_S}s, for each fault and its recovery`,
+    );
+  }
+  return { warmUpS, durationS, sampleS: durationS >= LONG_S && !chaos ? SAMPLE_LONG_S : 1 };
 }
 
 /** @throws CommanderError where options that belong together are not */
@@ -39,18 +60,16 @@ export function targetOf(options: LoadOptions): Target | undefined {
     }
     return undefined;
   }
-  if (callee === undefined) {
-    throw usage(
-      '--target needs --callee-listen host:port, the gateway in its configuration that the calls are sent to',
-    );
-  }
+  if (options.chaos) throw usage('--chaos breaks parts of a stack of its own: leave --target out');
+  if (options.mix !== undefined)
+    throw usage('--mix needs numbers and gateways of its own: leave --target out');
   if (api !== undefined && token === undefined) {
     throw usage('--api needs a token with the scope read: give --token or set API_TOKEN');
   }
   return {
     sip,
     callerHost,
-    callee,
+    ...(callee !== undefined && { callee }),
     ...(api !== undefined && { api }),
     ...(token !== undefined && { token }),
   };

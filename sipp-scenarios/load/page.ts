@@ -23,6 +23,10 @@ tr:first-child > * { border-top: 0; }
 th { font-weight: normal; color: var(--dim); width: 36%; }
 thead th { width: auto; }
 .scroll { overflow-x: auto; } .scroll td, .scroll th { overflow-wrap: normal; }
+.wide { min-width: 680px; }
+.bar { display: grid; grid-template-columns: 11em 1fr; gap: 10px; align-items: center; margin: 6px 0; }
+.bar i { display: block; height: 16px; border-radius: 3px; background: var(--c0); } .bar b { font-weight: 600; }
+@media (max-width: 600px) { .bar { grid-template-columns: 1fr; gap: 2px; } }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--dim); font: 11px system-ui, sans-serif; }
 svg path { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
@@ -69,5 +73,18 @@ export function rowsHtml(rows: readonly (readonly [string, string])[]): string {
 export function tableHtml(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const head = header.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('');
   const body = rows.map((row) => `<tr>${row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`);
-  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
+  // A table of many columns scrolls on a phone, rather than to have one word in each line.
+  const wide = header.length > 5 ? ' class="wide"' : '';
+  return `<div class="scroll"><table${wide}><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
+}
+
+/** Values side by side, as bars. @param unit behind each value */
+export function barsHtml(values: readonly (readonly [name: string, value: number])[], unit: string): string {
+  const most = values.reduce((highest, [, value]) => Math.max(highest, value), 1);
+  return values
+    .map(([name, value]) => {
+      const width = ((value / most) * 100).toFixed(1);
+      return `<div class="bar"><span>${escapeHtml(name)} <b>${value} ${escapeHtml(unit)}</b></span><i style="width:${width}%"></i></div>`;
+    })
+    .join('\n');
 }

@@ -1,10 +1,10 @@
 import { freePort } from '../../control-plane/src/cli/ports.js';
 import type { TestLike } from '../../test/harness/stack.js';
 import type { Scenario } from '../scenarios.js';
-import { type SippOptions, SippRun } from '../sipp.js';
 import { Caller } from './caller.js';
 
 export type Transport = 'udp' | 'tcp';
+type Direction = Scenario['direction'];
 
 export interface Address {
   host: string;
@@ -17,6 +17,8 @@ export interface Stream {
   /** Calls a second, over all pairs. */
   rate: number;
   holdMs: number;
+  /** Number that is dialled. */
+  number: string;
 }
 
 /** Where the SIPps of a run are. */
@@ -25,21 +27,15 @@ export interface Placement {
   pairs: number;
   transport: Transport;
   /** Address that the calls of a pair come from, 0 the first. */
-  callerHost: (pair: number, direction: Scenario['direction']) => string;
+  callerHost: (pair: number, direction: Direction) => string;
   /** Where the other side of a pair takes them; at a free port where there is none. */
-  callee: (pair: number, direction: Scenario['direction']) => { host: string; port?: number };
-}
-
-/** One that takes calls. */
-export interface Callee extends Address {
-  run: SippRun;
+  callee: (pair: number, direction: Direction) => { host: string; port?: number };
 }
 
 /** Number of ours that carriers dial, and that outbound calls come from. */
 export const OWN_NUMBER = '+14155550100';
 /** Number that Retell calls. */
-export const OTHER_NUMBER = '+14155550123';
-
+export const OTHER_NUMBER = '+14155550140';
 /** Each pair on loopback addresses of its own: carriers in 127.1.0.0/24, Retell in 127.2.0.0/24. */
 export const LOOPBACK: Pick<Placement, 'callerHost' | 'callee'> = {
   callerHost: (pair, direction) => hostOf(direction === 'inbound' ? 1 : 2, pair),
@@ -51,38 +47,11 @@ function hostOf(network: number, pair: number): string {
 }
 
 /** A whole run of SIPp is cut off after so long, in s: it is ended by what started it long before. */
-const SIPP_TIMEOUT_S = 7 * 24 * 3600;
-
-/** Starts the side that takes a scenario's calls, one for each pair. */
-export async function startCallees(
-  t: TestLike,
-  placement: Placement,
-  { scenario, holdMs }: Pick<Stream, 'scenario' | 'holdMs'>,
-): Promise<Callee[]> {
-  const { callee, direction, digest } = scenario;
-  if (callee === undefined) return [];
-  return Promise.all(
-    Array.from({ length: placement.pairs }, async (_, pair) => {
-      const { host, port = await freePort(host) } = placement.callee(pair, direction);
-      return startCallee(t, {
-        ...{ host, port, scenario: callee, holdMs, transport: placement.transport },
-        ...(digest !== undefined && { credentials: digest.carrier }),
-      });
-    }),
-  );
-}
-
-/** Starts one SIPp that takes calls. */
-export async function startCallee(
-  t: TestLike,
-  options: Address & Pick<SippOptions, 'scenario' | 'holdMs' | 'transport' | 'credentials'>,
-): Promise<Callee> {
-  const run = await SippRun.start({ ...options, timeoutS: SIPP_TIMEOUT_S });
-  t.teardown(() => run.stop());
-  return { run, host: options.host, port: options.port };
-}
+export const SIPP_TIMEOUT_S = 7 * 24 * 3600;
 
 export interface CallerOptions {
+  /** Which pairs call; all of them where it is left out. */
+  pairs?: readonly number[];
   /** Where the calls of a pair go; with `over` they are sent there and have `to` in the Request-URI. */
   to: (pair: number) => Address;
   over?: Address;
@@ -92,25 +61,23 @@ export interface CallerOptions {
   more: readonly string[];
 }
 
-/** Has each pair call with its share of the rate, from now until `stop` of each. */
+/** Has pairs call, each with its share of the rate, from now until `stop` of each. */
 export async function startCallers(
   t: TestLike,
   placement: Placement,
-  { scenario, rate, holdMs }: Stream,
-  { to, over, callIdPrefix, more }: CallerOptions,
+  { scenario, rate, holdMs, number }: Stream,
+  options: CallerOptions,
 ): Promise<Caller[]> {
+  const { to, over, callIdPrefix, more } = options;
+  const pairs = options.pairs ?? Array.from({ length: placement.pairs }, (_, pair) => pair);
   return Promise.all(
-    Array.from({ length: placement.pairs }, async (_, pair) => {
+    pairs.map(async (pair) => {
       const host = placement.callerHost(pair, scenario.direction);
       const { host: toHost, port: toPort } = to(pair);
       const caller = await Caller.start({
-        scenario: scenario.caller,
-        host,
-        port: await freePort(host),
+        ...{ scenario: scenario.caller, host, port: await freePort(host), number, holdMs },
         target: `${toHost}:${toPort}`,
-        number: scenario.direction === 'inbound' ? OWN_NUMBER : OTHER_NUMBER,
-        rate: rate / placement.pairs,
-        holdMs,
+        rate: rate / pairs.length,
         transport: placement.transport,
         ...(scenario.digest !== undefined && { credentials: scenario.digest.retell }),
         callIdPrefix: `${callIdPrefix}-${pair}`,

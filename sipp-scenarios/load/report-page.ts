@@ -1,7 +1,7 @@
-import { type Chart, chartHtml, type Line } from './chart.js';
+import { type Chart, chartHtml, escapeHtml, type Line } from './chart.js';
 import { cpusOf } from './figures.js';
-import { pageHtml, rowsHtml, verdictHtml } from './page.js';
-import { figureRows, machineRows, type RunReport } from './report.js';
+import { pageHtml, rowsHtml, tableHtml, verdictHtml } from './page.js';
+import { figureRows, machineRows, moreTables, type RunReport, titleOf } from './report.js';
 import type { Sample } from './sampler.js';
 
 /** A run as one HTML page. */
@@ -9,16 +9,23 @@ export function reportPage(report: RunReport): string {
   const body = [
     verdictHtml(report.problems),
     `<section>${rowsHtml(figureRows(report))}</section>`,
+    ...moreTables(report).map(
+      ({ title, header, rows }) =>
+        `<div class="charts"><section><h2>${escapeHtml(title)}</h2>${tableHtml(header, rows)}</section></div>`,
+    ),
     `<div class="charts">${chartsOf(report).map(chartHtml).join('\n')}</div>`,
     `<div class="charts"><section>${rowsHtml(machineRows(report))}</section></div>`,
   ].join('\n');
-  return pageHtml(`Load: ${report.scenario} at ${report.rate} calls/s`, body);
+  return pageHtml(titleOf(report), body);
 }
 
 const MIB = 2 ** 20;
 
-function chartsOf({ seconds, samples, warmUpS, durationS }: RunReport): Chart[] {
-  const marked = [{ from: warmUpS, to: warmUpS + durationS, what: 'steady window' }];
+function chartsOf({ seconds, samples, warmUpS, durationS, chaos }: RunReport): Chart[] {
+  const marked = [
+    { from: warmUpS, to: warmUpS + durationS, what: 'steady window' },
+    ...chaos.map(({ name, from, to }) => ({ from, to, what: name })),
+  ];
   const calls = (name: string, value: (second: (typeof seconds)[number]) => number | null): Line => ({
     name,
     points: seconds.map((second) => [second.at + 0.5, value(second)]),

@@ -1,5 +1,8 @@
 import type { Machine } from '../../bench/machine.js';
-import { byKind, type UseFigures } from './figures.js';
+import { CHAOS_HEADER, chaosRows, type FaultFigures } from './chaos.js';
+import type { CommandFigures } from './commands.js';
+import { sumByKind, type UseFigures } from './figures.js';
+import { SOAK_HEADER, type SoakFigures, soakRows } from './leaks.js';
 import type { RunResult } from './run.js';
 import { percent } from './verdict.js';
 
@@ -12,16 +15,33 @@ export interface Head {
   command: string;
 }
 
+/** Calls of one scenario. */
+export interface EntryFigures {
+  scenario: string;
+  /** Calls a second that were asked for, before any ramp. */
+  rate: number;
+  meanHoldMs: number;
+  placed: number;
+  completed: number;
+  failed: number;
+}
+
 /** Everything that is told of a run: what the JSON file holds. */
 export interface RunReport extends Head, RunResult {
-  scenario: string;
+  /** What was played. */
+  title: string;
+  /** Calls a second that were asked for, with a ramp the mean. */
   rate: number;
-  holdMs: number;
   pairs: number;
   transport: string;
   warmUpS: number;
   durationS: number;
+  entries: EntryFigures[];
   use: UseFigures;
+  /** null where it was no soak. */
+  soak: SoakFigures | null;
+  /** Empty without chaos. */
+  chaos: FaultFigures[];
   /** Why it is not fine; none where it is. */
   problems: string[];
 }
@@ -41,7 +61,7 @@ export function machineRows({ machine, command, startedAt }: Head) {
 
 /** The figures of a run, as rows of a name and a value. */
 export function figureRows(report: RunReport): [string, string][] {
-  const { totals, steady, settled, use } = report;
+  const { totals, steady, settled, use, commands } = report;
   const srd = steady.srdMs;
   const reasons = Object.entries(totals.reasons).map(([reason, count]) => `${count} x ${reason}`);
   const rows: [string, string | null][] = [
@@ -57,7 +77,7 @@ export function figureRows(report: RunReport): [string, string][] {
     ['retransmissions by the callers', String(steady.retransmissions)],
     ['SRD p50 / p95 / p99', srd === null ? null : `${srd.p50} / ${srd.p95} / ${srd.p99} ms`],
     ['CPU', cpuText(use)],
-    ['UDP datagrams dropped on the machine', String(use.dropped)],
+    ['UDP datagrams dropped', droppedText(use)],
     ['Kamailio: most dialogs', text(use.dialogs)],
     [
       'Kamailio: shared memory, most',
@@ -82,6 +102,7 @@ export function figureRows(report: RunReport): [string, string][] {
         ? null
         : `${Math.round(use.redisOpsPerSecond)} commands/s, ${mib(use.redisUsedMemoryBytes ?? 0)}`,
     ],
+    ['commands', commands === null ? null : commandText(commands)],
     [
       'records',
       settled.records === null
@@ -97,8 +118,18 @@ export function figureRows(report: RunReport): [string, string][] {
   return rows.filter((row): row is [string, string] => row[1] !== null);
 }
 
+function droppedText({ dropped }: UseFigures): string {
+  const parts = Object.entries(dropped).map(([name, count]) => `${count} for ${name}`);
+  return parts.length === 0 ? 'none' : parts.join(', ');
+}
+
+function commandText({ taken, refused }: CommandFigures): string {
+  const others = Object.entries(refused).map(([what, count]) => `, ${count} x ${what}`);
+  return `${taken} taken${others.join('')}`;
+}
+
 function cpuText({ cpus, others, busy, stolen }: UseFigures): string {
-  const parts = Object.entries({ ...byKind(cpus), 'others on the machine': others }).map(
+  const parts = Object.entries({ ...sumByKind(cpus), 'others on the machine': others }).map(
     ([name, used]) => `${name} ${used.toFixed(2)}`,
   );
   const lost =
@@ -114,16 +145,41 @@ export function mib(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
+/** Tables besides the figures, each with what it is of. */
+export function moreTables({ entries, soak, chaos }: RunReport) {
+  const tables: { title: string; header: readonly string[]; rows: string[][] }[] = [];
+  if (entries.length > 1) {
+    const rows = entries.map(({ scenario, rate, meanHoldMs, placed, completed, failed }) => [
+      ...[scenario, rate.toFixed(1), `${(meanHoldMs / 1000).toFixed(1)} s`],
+      ...[placed, completed, failed].map(String),
+    ]);
+    const header = ['scenario', 'calls/s', 'mean length', 'placed', 'as the scenario says', 'failed'];
+    tables.push({ title: 'Scenarios', header, rows });
+  }
+  if (chaos.length > 0) tables.push({ title: 'Faults', header: CHAOS_HEADER, rows: chaosRows(chaos) });
+  if (soak !== null) {
+    const title = `Soak, from ${soak.from.toFixed(0)} s to ${soak.to.toFixed(0)} s`;
+    tables.push({ title, header: SOAK_HEADER, rows: soakRows(soak) });
+  }
+  return tables;
+}
+
+/** The title of a run. */
+export function titleOf({ title, rate }: RunReport): string {
+  return `Load: ${title} at ${Number(rate.toFixed(1))} calls/s`;
+}
+
 /** What a run says at its end, as Markdown. */
 export function reportText(report: RunReport): string {
-  const { scenario, rate, problems } = report;
+  const { problems } = report;
   return [
-    `# Load: ${scenario} at ${rate} calls/s`,
+    `# ${titleOf(report)}`,
     '',
     ...machineRows(report).map(([name, value]) => `- ${name}: ${value}`),
     '',
     table(figureRows(report)),
     '',
+    ...moreTables(report).flatMap(({ title, header, rows }) => [`## ${title}`, '', table(rows, header), '']),
     ...(problems.length === 0
       ? ['Result: fine.']
       : ['Result: NOT fine.', ...problems.map((problem) => `- ${problem}`)]),

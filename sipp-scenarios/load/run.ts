@@ -1,64 +1,126 @@
 import { randomBytes } from 'node:crypto';
 import type { TestLike } from '../../test/harness/stack.js';
-import type { Scenario } from '../scenarios.js';
-import { type Course, type Driven, drive, type Progress } from './drive.js';
-import {
-  type Address,
-  type Callee,
-  LOOPBACK,
-  type Placement,
-  startCallees,
-  type Transport,
-} from './pairs.js';
+import { type Callees, startCallees } from './callees.js';
+import { type CommandFigures, Commands } from './commands.js';
+import { type Course, type Driven, drive, type Leg, type Progress, type Underway } from './drive.js';
+import { type Address, LOOPBACK, OWN_NUMBER, type Placement, type Transport } from './pairs.js';
+import { followRamp } from './ramp-rates.js';
 import { type Saturation, saturationOf } from './saturation.js';
 import { type Settled, settle } from './settle.js';
-import { aimAtRunning, type RunningSystemOptions, type System, startOwnSystem } from './system.js';
+import {
+  aimAtRunning,
+  type OwnSystem,
+  type RunningSystemOptions,
+  type System,
+  startOwnSystem,
+} from './system.js';
+import { meanHoldMs, type Traffic } from './traffic.js';
 
 /** A stack that runs already, and where its configuration expects the other sides. */
 export interface Target extends RunningSystemOptions {
   /** Address that calls come from; it has to be in the networks of a carrier, or for outbound calls of Retell. */
   callerHost: string;
-  /** The gateway that the calls are sent to; each further pair has the next port. */
-  callee: Address;
+  /** The gateway that the calls are sent to; each further pair has the next port. Without it somebody else takes them. */
+  callee?: Address;
 }
 
 export interface RunOptions {
-  scenario: Scenario;
-  /** Calls a second, over all pairs. */
-  rate: number;
-  holdMs: number;
+  traffic: Traffic;
   pairs: number;
   transport: Transport;
   course: Course;
   /** Without it a stack is started for the run. */
   target?: Target;
+  /** What is done to a stack that was started for the run, meanwhile. */
+  disturb?: (system: OwnSystem, callees: Callees, underway: Underway) => Promise<void>;
 }
 
 export interface RunResult extends Driven {
   settled: Settled;
   /** What was at its limit in the steady window, the first one first. */
   saturation: Saturation[];
+  /** null where no scenario waits for commands. */
+  commands: CommandFigures | null;
+  /** Legs of each entry of the traffic, by their index in `legTotals`. */
+  legsOfEntries: number[][];
 }
 
-/** Plays a scenario at a rate. @throws Error where a part does not come up */
+/** Plays the traffic. @throws Error where a part does not come up */
 export async function runLoad(
   t: TestLike,
   options: RunOptions,
   onProgress: (progress: Progress) => void,
 ): Promise<RunResult> {
-  const { scenario, rate, holdMs, pairs, transport, course, target } = options;
+  const { traffic, pairs, transport, course, target, disturb } = options;
   const placement = placementOf(pairs, transport, target);
-  const callees = await startCallees(t, placement, { scenario, holdMs });
-  const system = target === undefined ? await startSystem(t, options, callees) : aimAtRunning(target);
+  const isTaken = target !== undefined && target.callee === undefined;
+  const called = isTaken ? { inbound: [], outbound: [] } : await startCallees(t, placement, traffic.entries);
+  const own = target === undefined ? await startSystem(t, options, called) : undefined;
+  const system: System = own ?? aimAtRunning(target as Target);
+  const { legs, legsOfEntries } = legsOf(traffic, pairs, system.sip);
   const callIdPrefix = `load-${randomBytes(4).toString('hex')}`;
-  const legs = [{ stream: { scenario, rate, holdMs }, to: () => system.sip }];
-  const driven = await drive(t, { placement, legs, callees, system, course, callIdPrefix, onProgress });
-  // What the proxy answers itself is no call.
-  const calls = scenario.callee === undefined ? 0 : driven.totals.placed;
-  const settled = await settle(system, callIdPrefix, calls);
-  const end = course.warmUpS + course.durationS;
-  const steady = driven.samples.filter(({ at }) => at > course.warmUpS && at <= end + 1);
-  return { ...driven, settled, saturation: saturationOf(steady) };
+  const commands = commandsOf(legs, system, callIdPrefix);
+  const driven = await drive(t, {
+    ...{ placement, legs, system, course, callIdPrefix, onProgress },
+    callees: [...called.inbound, ...called.outbound],
+    meanwhile: [
+      ...(traffic.ramp.length === 0 ? [] : [followRamp(traffic.ramp, legs, course)]),
+      ...(disturb === undefined || own === undefined
+        ? []
+        : [(underway: Underway) => disturb(own, called, underway)]),
+    ],
+  });
+  const settled = await settle(system, {
+    calls: callsOf(legs, driven),
+    countRecords: () => system.countRecords(callIdPrefix),
+  });
+  commands?.stop();
+  const steady = driven.samples.filter(({ at }) => isSteady(at, course));
+  const saturation = saturationOf(steady);
+  return { ...driven, settled, saturation, commands: commands?.figures ?? null, legsOfEntries };
+}
+
+/** Whether a sample that was taken then tells of the steady window. */
+export function isSteady(at: number, { warmUpS, durationS }: Course): boolean {
+  return at > warmUpS && at <= warmUpS + durationS + 1;
+}
+
+/** Calls that have to have a record: what the proxy answers itself is none. */
+function callsOf(legs: readonly Leg[], { legTotals }: Driven): number {
+  return legs.reduce(
+    (sum, { stream }, i) => sum + (stream.scenario.callee === undefined ? 0 : (legTotals[i]?.placed ?? 0)),
+    0,
+  );
+}
+
+/** Calls of one kind come from all pairs; of several each has callers of its own, spread over the pairs. */
+function legsOf(
+  { entries }: Traffic,
+  pairs: number,
+  to: Address,
+): { legs: Leg[]; legsOfEntries: number[][] } {
+  const legs: Leg[] = [];
+  const isPlain = entries.length === 1 && entries[0]?.holdsMs.length === 1;
+  const legsOfEntries = entries.map(({ scenario, rate, holdsMs, number }) =>
+    holdsMs.map((holdMs) => {
+      legs.push({
+        stream: { scenario, rate: rate / holdsMs.length, holdMs, number },
+        to: () => to,
+        ...(!isPlain && { pairs: [legs.length % pairs] }),
+      });
+      return legs.length - 1;
+    }),
+  );
+  return { legs, legsOfEntries };
+}
+
+function commandsOf(legs: readonly Leg[], { api }: System, callIdPrefix: string): Commands | undefined {
+  if (legs.every(({ stream }) => stream.scenario.command === undefined)) return undefined;
+  if (api === undefined) throw new Error('a scenario that waits for commands needs --api and --token');
+  return new Commands(api, (sipCallId) => {
+    if (!sipCallId.startsWith(`${callIdPrefix}-`)) return undefined;
+    return legs[Number(sipCallId.slice(callIdPrefix.length + 1).split('-')[0])]?.stream.scenario.command;
+  });
 }
 
 function placementOf(pairs: number, transport: Transport, target: Target | undefined): Placement {
@@ -68,22 +130,32 @@ function placementOf(pairs: number, transport: Transport, target: Target | undef
     pairs,
     transport,
     callerHost: () => callerHost,
-    callee: (pair) => ({ host: callee.host, port: callee.port + pair }),
+    callee: (pair) =>
+      callee === undefined ? { host: callerHost } : { host: callee.host, port: callee.port + pair },
   };
 }
 
 function startSystem(
   t: TestLike,
-  { scenario, rate, holdMs, transport }: RunOptions,
-  callees: readonly Callee[],
-): Promise<System> {
-  const isInbound = scenario.direction === 'inbound';
+  { traffic: { entries, ramp }, transport }: RunOptions,
+  { inbound, outbound }: Callees,
+): Promise<OwnSystem> {
+  const numbers = entries
+    .filter(({ scenario }) => scenario.direction === 'inbound')
+    .map(({ number }) => number);
+  const highest = Math.max(1, ...ramp.map(({ factor }) => factor));
+  const memory = entries.reduce(
+    (sum, entry) => sum + sharedMemoryFor(entry.rate * highest, meanHoldMs(entry)),
+    0,
+  );
   return startOwnSystem(t, {
     transport,
-    retell: isInbound ? callees : [],
-    carriers: isInbound ? [] : [{ prefix: '+1', gateways: callees }],
-    sharedMemoryMb: sharedMemoryFor(rate, holdMs),
-    digest: scenario.digest,
+    retell: inbound,
+    carrier: outbound,
+    // Outbound scenarios call from this one.
+    numbers: [...new Set([OWN_NUMBER, ...numbers])],
+    sharedMemoryMb: Math.max(LEAST_MB, Math.ceil(memory)),
+    digest: entries[0]?.scenario.digest,
   });
 }
 
@@ -93,7 +165,6 @@ const TRANSACTIONS_KIB = 120;
 const LEAST_MB = 256;
 
 /** Shared memory that calls at a rate never fill, in MiB: twice what they need. */
-export function sharedMemoryFor(rate: number, holdMs: number): number {
-  const kib = rate * ((holdMs / 1000) * DIALOG_KIB + TRANSACTIONS_KIB);
-  return Math.max(LEAST_MB, Math.ceil((2 * kib) / 1024));
+function sharedMemoryFor(rate: number, holdMs: number): number {
+  return (2 * rate * ((holdMs / 1000) * DIALOG_KIB + TRANSACTIONS_KIB)) / 1024;
 }

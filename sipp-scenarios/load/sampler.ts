@@ -3,8 +3,17 @@ import { cpus } from 'node:os';
 import { type ProcessUse, readProcesses } from '../../bench/cpu.js';
 import type { MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
+import { dropsByPort } from './udp-drops.js';
 
 const CPUS = cpus().length;
+
+/** A part that is watched. */
+export interface WatchedPart {
+  /** Its process group. */
+  group: number | undefined;
+  /** Its UDP port. */
+  port: number;
+}
 
 /** What one part used since the sample before. */
 export interface PartUse {
@@ -47,8 +56,8 @@ export interface Sample {
   busy: number;
   /** Share that another machine on the same host took. */
   stolen: number;
-  /** UDP datagrams that the kernel dropped since the sample before, as nobody read them. */
-  dropped: number;
+  /** UDP datagrams for a part that the kernel dropped since the sample before, as it did not read them in time. */
+  dropped: Record<string, number>;
   proxy: ProxyFigures | null;
   redis: RedisFigures | null;
 }
@@ -57,7 +66,7 @@ interface Raw {
   atMs: number;
   processes: ReadonlyMap<number, ProcessUse>;
   cpu: { busy: number; stolen: number; all: number };
-  dropped: number;
+  dropped: ReadonlyMap<number, number>;
   lag: { sum: number; count: number };
   redisOps: number;
 }
@@ -66,14 +75,14 @@ interface Raw {
 export class Sampler {
   readonly samples: Sample[] = [];
   readonly #system: System;
-  readonly #groups: () => Record<string, number | undefined>;
+  readonly #parts: () => Record<string, WatchedPart>;
   readonly #startedMs: number;
   #last: Raw | undefined;
 
-  /** @param groups process groups of the parts besides the system's */
-  constructor(system: System, groups: () => Record<string, number | undefined>, startedMs: number) {
+  /** @param parts those besides the system's */
+  constructor(system: System, parts: () => Record<string, WatchedPart>, startedMs: number) {
     this.#system = system;
-    this.#groups = groups;
+    this.#parts = parts;
     this.#startedMs = startedMs;
   }
 
@@ -84,7 +93,7 @@ export class Sampler {
       atMs: Date.now(),
       processes: new Map(readProcesses().map((process) => [process.pid, process])),
       cpu: readCpu(),
-      dropped: readDropped(),
+      dropped: dropsByPort(readFileSync('/proc/net/udp', 'utf8')),
       lag: {
         sum: metrics?.sum('retell_proxy_event_lag_seconds_sum') ?? 0,
         count: metrics?.sum('retell_proxy_event_lag_seconds_count') ?? 0,
@@ -97,7 +106,9 @@ export class Sampler {
     const seconds = (raw.atMs - last.atMs) / 1000;
     const all = Math.max(1, raw.cpu.all - last.cpu.all);
     const busy = (raw.cpu.busy - last.cpu.busy) / all;
-    const parts = partsOf({ ...this.#system.groups(), ...this.#groups() }, last, raw, seconds);
+    const watched = this.#parts();
+    const groups = Object.entries(watched).map(([name, { group }]) => [name, group] as const);
+    const parts = partsOf({ ...this.#system.groups(), ...Object.fromEntries(groups) }, last, raw, seconds);
     const used = Object.values(parts).reduce((sum, { cpus }) => sum + cpus, 0);
     this.samples.push({
       at: (raw.atMs - this.#startedMs) / 1000,
@@ -105,7 +116,7 @@ export class Sampler {
       others: Math.max(0, busy * CPUS - used),
       busy,
       stolen: (raw.cpu.stolen - last.cpu.stolen) / all,
-      dropped: Math.max(0, raw.dropped - last.dropped),
+      dropped: droppedOf({ Kamailio: { port: this.#system.sip.port }, ...watched }, last, raw),
       proxy: metrics === undefined ? null : proxyFigures(metrics, last, raw),
       redis:
         info === undefined
@@ -181,10 +192,16 @@ function readCpu(): Raw['cpu'] {
   return { all, stolen, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) - stolen };
 }
 
-/** UDP datagrams that the kernel has dropped for full receive buffers (RcvbufErrors), of the whole machine. */
-function readDropped(): number {
-  const [names = '', values = ''] = readFileSync('/proc/net/snmp', 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('Udp:'));
-  return Number(values.split(' ')[names.split(' ').indexOf('RcvbufErrors')] ?? 0);
+/** Of the sockets of each part, those that dropped none left out. */
+function droppedOf(
+  parts: Readonly<Record<string, Pick<WatchedPart, 'port'>>>,
+  last: Raw,
+  now: Raw,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(parts).flatMap(([name, { port }]) => {
+      const dropped = (now.dropped.get(port) ?? 0) - (last.dropped.get(port) ?? 0);
+      return dropped > 0 ? [[name, dropped] as const] : [];
+    }),
+  );
 }

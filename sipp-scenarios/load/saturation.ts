@@ -1,4 +1,4 @@
-import { cpusOf } from './figures.js';
+import { cpusOf, sumByKind } from './figures.js';
 import type { Sample } from './sampler.js';
 
 /** Something that was at its limit. */
@@ -45,8 +45,12 @@ const CHECKS: readonly Check[] = [
     const share = proxy === null ? 0 : proxy.sharedMemoryUsedBytes / proxy.sharedMemorySizeBytes;
     return share < MEMORY_FULL ? undefined : `Kamailio's shared memory: ${percent(share)} in use`;
   },
-  ({ dropped }) =>
-    dropped === 0 ? undefined : `receive buffers: the kernel dropped ${dropped} UDP datagrams in a second`,
+  ({ dropped }) => {
+    const parts = Object.entries(sumByKind(dropped)).map(([name, count]) => `${count} for ${name}`);
+    return parts.length === 0
+      ? undefined
+      : `receive buffers: the kernel dropped UDP datagrams, ${parts.join(', ')}`;
+  },
   ({ proxy }) =>
     proxy?.eventLagS == null || proxy.eventLagS < EVENTS_LATE_S
       ? undefined

@@ -41,8 +41,8 @@ export async function findHighest(
 }
 
 /** Share by which a rate is lowered that was clean for a moment and not for long. */
-const STEP_DOWN = 0.07;
-const MOST_STEPS = 6;
+const STEP_DOWN = 0.1;
+const MOST_STEPS = 8;
 
 /**
  * Tries a rate for longer, and lower ones where it does not hold.

@@ -17,13 +17,25 @@ export interface Settled {
 const GIVE_UP_MS = 30_000;
 const LOOK_MS = 500;
 
+export interface SettleOptions {
+  /** Calls that have to have a record. */
+  calls: number;
+  /** How many have one; undefined where that cannot be had. */
+  countRecords: () => Promise<number | undefined>;
+  /** Whether Kamailio may keep dialogs. Default false. */
+  mayKeepDialogs?: boolean;
+}
+
 /** Waits until every call has its record and Kamailio has no dialog, as long as either comes nearer. */
-export async function settle(system: System, callIdPrefix: string, calls: number): Promise<Settled> {
+export async function settle(
+  system: System,
+  { calls, countRecords, mayKeepDialogs = false }: SettleOptions,
+): Promise<Settled> {
   const started = performance.now();
   let progressed = started;
   let before = '';
   for (;;) {
-    const [records, metrics] = await Promise.all([system.countRecords(callIdPrefix), system.metrics()]);
+    const [records, metrics] = await Promise.all([countRecords(), system.metrics()]);
     const active = metrics?.sum('retell_proxy_kamailio_active_dialogs');
     const early = metrics?.sum('retell_proxy_kamailio_early_dialogs');
     const dialogs = active === undefined ? undefined : active + (early ?? 0);
@@ -31,7 +43,8 @@ export async function settle(system: System, callIdPrefix: string, calls: number
     const found = `${records} ${dialogs}`;
     if (found !== before) progressed = now;
     before = found;
-    const isDone = (records === undefined || records >= calls) && (dialogs === undefined || dialogs === 0);
+    const hasRecords = records === undefined || records >= calls;
+    const isDone = hasRecords && (mayKeepDialogs || dialogs === undefined || dialogs === 0);
     if (isDone || now - progressed > GIVE_UP_MS) {
       return {
         calls,

@@ -1,9 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { now } from '../../bench/clock.js';
 import type { SipPeer } from '../../test/harness/sip-peer.js';
-import type { Scenario } from '../scenarios.js';
 import type { Contender } from './contenders.js';
-import { OTHER_NUMBER, OWN_NUMBER } from './pairs.js';
+import { OTHER_NUMBER, OWN_NUMBER, type Stream } from './pairs.js';
 
 /** Times of calls that a peer placed, in ms with fractions: SIPp's own clock moves in steps of the kernel's tick. */
 export interface Probed {
@@ -19,19 +18,17 @@ const RATE = 20;
 /** Has the peer place calls through a contender, for so many seconds, beside whatever else goes through it. */
 export async function probeSrd(
   peer: SipPeer,
-  { direction }: Pick<Scenario, 'direction'>,
   { legOf }: Contender,
-  stream: Parameters<Contender['legOf']>[0],
+  stream: Stream,
   seconds: number,
 ): Promise<Probed> {
   const { to, over } = legOf(stream);
-  const number = direction === 'inbound' ? OWN_NUMBER : OTHER_NUMBER;
   const { host, port } = to(0);
   const place = async () => {
     const sent = now();
     const call = peer.invite({
-      to: `sip:${number}@${host}:${port}`,
-      from: peer.uri(direction === 'inbound' ? OTHER_NUMBER : OWN_NUMBER),
+      to: `sip:${stream.number}@${host}:${port}`,
+      from: peer.uri(stream.scenario.direction === 'inbound' ? OTHER_NUMBER : OWN_NUMBER),
       via: over ?? { host, port },
     });
     const srdMs = await call.response(({ status }) => status > 100).then(() => now() - sent);

@@ -1,7 +1,8 @@
 import { request } from 'undici';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
-import { NUMBER, type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
+import { type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
 import type { Scenario } from '../scenarios.js';
+import type { CommandApi } from './commands.js';
 import { MetricsText } from './metrics-text.js';
 import type { Address, Transport } from './pairs.js';
 
@@ -14,6 +15,8 @@ export interface System {
   metrics: () => Promise<MetricsText | undefined>;
   /** Redis' own figures, where they can be had. */
   redis?: Stack['redis'];
+  /** Where calls can be hung up and transferred; undefined where they cannot. */
+  api?: CommandApi;
   /** Calls of this run with a detail record; undefined where that cannot be had. */
   countRecords: (callIdPrefix: string) => Promise<number | undefined>;
 }
@@ -27,8 +30,10 @@ export interface OwnSystemOptions {
   transport: Transport;
   /** Who takes calls as Retell. */
   retell: readonly Address[];
-  /** Who takes calls as carriers, each the calls to the numbers that begin with its prefix. */
-  carriers: readonly { prefix: string; gateways: readonly Address[] }[];
+  /** Who takes calls as a carrier. */
+  carrier: readonly Address[];
+  /** Our numbers. */
+  numbers: readonly string[];
   sharedMemoryMb: number;
   /** Credentials that Retell and carriers are asked for and give. */
   digest?: Scenario['digest'] | undefined;
@@ -41,7 +46,7 @@ const READ_STEP = 1000;
 
 /** Starts Redis, Kamailio and the control plane between the pairs, with no limit on calls. */
 export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Promise<OwnSystem> {
-  const { transport, retell, carriers, digest } = options;
+  const { transport, retell, carrier, numbers, digest } = options;
   const uri = ({ host, port }: Address) => ({ uri: `sip:${host}:${port};transport=${transport}` });
   // What only calls still has to have a gateway, which nobody is sent to.
   const nobody = [{ host: '127.1.0.255', port: 9 }];
@@ -51,17 +56,18 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
     config: {
       sip: { workers: WORKERS },
       retell: { networks: ['127.2.0.0/24'], ...(digest && { digest: digest.retell }) },
-      numbers: [{ number: NUMBER }],
+      numbers: numbers.map((number) => ({ number })),
       carriers: [
-        { name: 'callers', networks: ['127.1.0.0/24'], gateways: nobody.map(uri), probe: false },
-        ...carriers.map(({ prefix, gateways }, i) => ({
-          name: `carrier${i + 1}`,
-          networks: [`127.3.0.${i + 1}`],
-          gateways: gateways.map(uri),
-          prefixes: [prefix],
+        {
+          name: 'load',
+          networks: ['127.1.0.0/24'],
+          gateways: (carrier.length === 0 ? nobody : carrier).map(uri),
+          probe: carrier.length > 0,
+          ...(carrier.length > 0 && { prefixes: ['+1'] }),
           ...(digest && { digest: digest.carrier }),
-        })),
+        },
       ],
+      transfers: { per_minute: 100_000 },
       kamailio: { shared_memory_mb: options.sharedMemoryMb },
     },
   });
@@ -69,6 +75,8 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
     stack,
     sip: stack.sip,
     redis: stack.redis,
+    // From the first event of all: no call is answered before it is heard.
+    api: { url: stack.api.url, token: stack.api.tokens.all ?? '', after: '0-0' },
     groups: () => ({
       Kamailio: stack.parts.kamailio.pid,
       'control plane': stack.parts.controlPlane?.pid,
@@ -80,18 +88,27 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
 }
 
 /** Counts the calls in the stream of detail records, which is read once however often it is counted. */
-function streamedRecords(redis: Stack['redis']): () => Promise<number> {
+function streamedRecords(redis: Stack['redis']): System['countRecords'] {
   let from = '-';
-  let calls = 0;
-  return async () => {
+  /** By their Call-IDs without the counter at the end. */
+  const calls = new Map<string, number>();
+  const count = ([, fields]: [string, string[]]) => {
+    const value = (name: string) => fields[fields.indexOf(name) + 1] ?? '';
+    // Of each call version 1 is written once, whatever comes later.
+    if (value('version') !== '1') return;
+    const [, head = ''] = /"sip_call_id":"([^"]*)-/.exec(value('record')) ?? [];
+    calls.set(head, (calls.get(head) ?? 0) + 1);
+  };
+  return async (callIdPrefix) => {
     for (;;) {
       const entries = await redis.xrange(DETAIL_RECORDS, from, '+', 'COUNT', READ_STEP);
-      // Of each call version 1 is written once, whatever comes later.
-      calls += entries.filter(([, fields]) => fields[fields.indexOf('version') + 1] === '1').length;
+      entries.forEach(count);
       const last = entries.at(-1);
       if (last !== undefined) from = `(${last[0]}`;
-      if (entries.length < READ_STEP) return calls;
+      if (entries.length < READ_STEP) break;
     }
+    const own = [...calls].filter(([head]) => head.startsWith(`${callIdPrefix}-`));
+    return own.reduce((sum, [, number]) => sum + number, 0);
   };
 }
 
@@ -108,6 +125,7 @@ export function aimAtRunning({ sip, api, token }: RunningSystemOptions): System 
   const since = new Date().toISOString();
   return {
     sip,
+    ...(api !== undefined && token !== undefined && { api: { url: api, token } }),
     groups: () => ({}),
     metrics: () => (api === undefined ? Promise.resolve(undefined) : readMetrics(api)),
     countRecords: async (callIdPrefix) => {
@@ -118,7 +136,8 @@ export function aimAtRunning({ sip, api, token }: RunningSystemOptions): System 
       const text = await reply.body.text();
       if (reply.statusCode !== 200) throw new Error(`GET /v1/records answers ${reply.statusCode}: ${text}`);
       const lines = text.split('\n').filter((line) => line !== '');
-      return lines.filter((line) => String(JSON.parse(line).sip_call_id).startsWith(callIdPrefix)).length;
+      return lines.filter((line) => String(JSON.parse(line).sip_call_id).startsWith(`${callIdPrefix}-`))
+        .length;
     },
   };
 }

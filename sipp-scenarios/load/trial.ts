@@ -1,9 +1,10 @@
 import type { TestLike } from '../../test/harness/stack.js';
-import type { Scenario } from '../scenarios.js';
+import type { Callee } from './callees.js';
 import type { Contender, ContenderName } from './contenders.js';
 import { drive, type Progress } from './drive.js';
-import { byKind, useOf } from './figures.js';
-import type { Callee, Placement } from './pairs.js';
+import { sumByKind, useOf } from './figures.js';
+import type { Placement, Stream } from './pairs.js';
+import { isSteady } from './run.js';
 import { saturationOf } from './saturation.js';
 
 /** One contender at one rate. */
@@ -24,6 +25,8 @@ export interface Trial {
   cpus: Record<string, number>;
   /** Share of the machine's CPUs that were busy or taken by others. */
   busy: number;
+  /** Its Call-IDs begin with it. */
+  callIdPrefix: string;
   /** What was at its limit first; null for nothing. */
   saturated: string | null;
 }
@@ -31,8 +34,7 @@ export interface Trial {
 export interface TrialScene {
   placement: Placement;
   callees: readonly Callee[];
-  scenario: Scenario;
-  holdMs: number;
+  stream: Omit<Stream, 'rate'>;
   callIdPrefix: string;
 }
 
@@ -52,12 +54,12 @@ export async function tryRate(
   { warmUpS, durationS }: { warmUpS: number; durationS: number },
   onProgress: (progress: Progress) => void,
 ): Promise<Trial> {
-  const { placement, callees, scenario, holdMs, callIdPrefix } = scene;
-  const explained = rate * (holdMs / 1000 + SETUP_S);
+  const { placement, callees, stream, callIdPrefix } = scene;
+  const explained = rate * (stream.holdMs / 1000 + SETUP_S);
   let trouble: string | undefined;
   const { totals, steady, samples } = await drive(t, {
     placement,
-    legs: [contender.legOf({ scenario, rate, holdMs })],
+    legs: [contender.legOf({ ...stream, rate })],
     callees,
     system: contender.system,
     course: { warmUpS, durationS },
@@ -76,9 +78,12 @@ export async function tryRate(
   if (trouble === undefined && steady.attemptsPerSecond < rate * RATE_REACHED) {
     trouble = `the callers placed ${steady.attemptsPerSecond.toFixed(0)} calls/s`;
   }
-  const inWindow = samples.filter(({ at }) => at > warmUpS && at <= warmUpS + durationS + 1);
+  const inWindow = samples.filter(({ at }) => isSteady(at, { warmUpS, durationS }));
   const use = useOf(inWindow);
+  // What is not clean may be over before its window.
+  const saturation = saturationOf(trouble === undefined ? inWindow : samples);
   return {
+    callIdPrefix,
     contender: contender.name,
     rate,
     seconds: durationS,
@@ -88,8 +93,8 @@ export async function tryRate(
     failed: lost,
     attemptsPerSecond: steady.attemptsPerSecond,
     retransmissions: totals.retransmissions / Math.max(1, totals.placed),
-    cpus: { ...byKind(use.cpus), others: use.others },
+    cpus: { ...sumByKind(use.cpus), others: use.others },
     busy: use.busy + use.stolen,
-    saturated: saturationOf(inWindow)[0]?.what ?? null,
+    saturated: saturation[0]?.what ?? null,
   };
 }

@@ -50,3 +50,10 @@ export function address(text: string): { host: string; port: number } {
     throw new InvalidArgumentError('write host:port, as 192.0.2.10:5060.');
   return { host, port: Number(port) };
 }
+
+/** Reads a number of E.164. */
+export function number(text: string): string {
+  if (!/^\+[1-9]\d{6,14}$/.test(text))
+    throw new InvalidArgumentError('write + and 7 to 15 digits, as +14155550100.');
+  return text;
+}

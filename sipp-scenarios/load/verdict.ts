@@ -1,3 +1,4 @@
+import { type FaultFigures, unexplained } from './chaos.js';
 import type { RunResult } from './run.js';
 
 /** What a run may not exceed. */
@@ -10,22 +11,27 @@ export interface Thresholds {
 
 /** A run that places fewer than this part of the calls that were asked for has not shown what was asked. */
 const RATE_REACHED = 0.95;
+/** With a ramp: SIPp follows it by steps. */
+const RAMP_REACHED = 0.9;
 
 /** Why a run is not fine; none where it is. */
 export function problemsOf(
   { steady, settled }: Pick<RunResult, 'steady' | 'settled'>,
-  rate: number,
+  { rate, hasRamp }: { rate: number; hasRamp: boolean },
   { maxFailed, maxSrdP99Ms }: Thresholds,
+  faults: readonly FaultFigures[] = [],
 ): string[] {
   const problems: string[] = [];
-  if (steady.attemptsPerSecond < rate * RATE_REACHED) {
+  if (steady.attemptsPerSecond < rate * (hasRamp ? RAMP_REACHED : RATE_REACHED)) {
     problems.push(
-      `${steady.attemptsPerSecond.toFixed(1)} calls/s were placed of ${rate} that were asked for`,
+      `${steady.attemptsPerSecond.toFixed(1)} calls/s were placed of ${Number(rate.toFixed(1))} that were asked for`,
     );
   }
-  const share = steady.failed / Math.max(1, steady.attempts);
+  const counted = unexplained(steady.failed, faults);
+  const share = counted / Math.max(1, steady.attempts);
   if (share > maxFailed) {
-    problems.push(`${percent(share)} of the calls failed (${steady.failed}); ${percent(maxFailed)} may`);
+    const why = faults.length === 0 ? '' : ', and not because of a dead gateway';
+    problems.push(`${percent(share)} of the calls failed (${counted})${why}; ${percent(maxFailed)} may`);
   }
   const p99 = steady.srdMs?.p99;
   if (maxSrdP99Ms !== undefined && (p99 === undefined || p99 >= maxSrdP99Ms)) {

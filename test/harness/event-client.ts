@@ -12,14 +12,16 @@ export interface ReceivedEvent {
  * Reads server-sent events as a browser would (https://html.spec.whatwg.org/multipage/server-sent-events.html), for
  * tests.
  *
+ * @param options `signal` cuts the connection too
  * @param wanted is asked after each event; the connection is cut where it says no
  */
 export async function readEvents(
   url: string,
-  options: { token: string; after?: string | undefined },
+  options: { token: string; after?: string | undefined; signal?: AbortSignal },
   wanted: (event: ReceivedEvent) => boolean,
 ): Promise<void> {
   const cut = new AbortController();
+  const signal = options.signal === undefined ? cut.signal : AbortSignal.any([cut.signal, options.signal]);
   const reply = await request(url, {
     headers: {
       authorization: `Bearer ${options.token}`,
@@ -27,7 +29,7 @@ export async function readEvents(
       ...(options.after !== undefined && { 'last-event-id': options.after }),
     },
     bodyTimeout: 30_000,
-    signal: cut.signal,
+    signal,
   });
   if (reply.statusCode !== 200) throw new Error(`events: ${reply.statusCode} ${await reply.body.text()}`);
   let text = '';
@@ -41,7 +43,7 @@ export async function readEvents(
       }
     }
   } catch (error) {
-    if (!cut.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
   }
 }
 

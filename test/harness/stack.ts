@@ -55,6 +55,8 @@ export interface StackOptions {
   ipv6?: boolean;
   /** Whether the control plane runs in this process (default), in one of its own, or not at all. */
   controlPlane?: 'inside' | 'process' | 'none';
+  /** Added to the environment of control planes in processes of their own. */
+  controlPlaneEnv?: Record<string, string>;
   /** How many Kamailio nodes, named node1 and so on. Default 1. */
   nodes?: number;
   /** How many control planes on the same Redis; those after the first run in processes of their own. Default 1. */
@@ -119,7 +121,8 @@ export async function startStack(t: TestLike, options: StackOptions): Promise<St
   t.teardown(() => redis.disconnect());
 
   const startProcess = async ({ configFile, apiListen }: typeof first) => {
-    const spec = controlPlaneProcess({ configFile, apiListen, redisUrl, rpcToken });
+    const env = options.controlPlaneEnv ?? {};
+    const spec = controlPlaneProcess({ configFile, apiListen, redisUrl, rpcToken, env });
     return startPart(t, new Part(spec, (line) => t.comment(line)));
   };
   let controlPlane: Part | undefined;

@@ -7,6 +7,7 @@ import { configCheck } from './config-check.js';
 import { demo } from './demo.js';
 import { ROOT } from './paths.js';
 import { serve } from './serve.js';
+import { addSize } from './size.js';
 import { start } from './start.js';
 
 /** Exit codes: 2 for a bad configuration, 1 for everything else that goes wrong. */
@@ -51,6 +52,7 @@ program
     'against a running demo: hang one call up, have another transferred by its agent, print the ladder of each',
   )
   .action(() => demo({ configFile: DEMO_CONFIG }));
+addSize(program);
 
 try {
   await program.parseAsync();

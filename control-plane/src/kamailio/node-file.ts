@@ -17,7 +17,7 @@ export interface NodeFileOptions {
  * Events that may wait for Redis, for each MiB of shared memory: a quarter of it at 1 KiB each, so that calls always have
  * the rest.
  */
-const EVENTS_PER_MB = 256;
+export const EVENTS_PER_MB = 256;
 
 /**
  * The file that a Kamailio node is started with: its addresses and sizes as definitions, then the

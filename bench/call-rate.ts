@@ -1,0 +1,103 @@
+import { CONTENDER_TITLES, CONTENDERS, type ContenderName } from '../sipp-scenarios/load/contenders.js';
+import { type FindMaxResult, findMax } from '../sipp-scenarios/load/find-max.js';
+import { ProgressBar } from '../sipp-scenarios/load/progress.js';
+import { scenarioNamed } from '../sipp-scenarios/scenarios.js';
+import { type BudgetResult, figureText, judge } from './budget.js';
+import { Cleanup } from './cleanup.js';
+
+export interface CallRateOptions {
+  /** How long a rate has to be clean, in s. */
+  duration: number;
+  /** SIPps on each side. */
+  pairs: number;
+  /** How long a call is held, in ms. */
+  holdMs: number;
+  /** 1: one coarse search for each, for a look; 0: two fine ones. */
+  coarse: number;
+}
+
+export interface CallRateFigures extends FindMaxResult {
+  options: CallRateOptions;
+}
+
+/** Of the rate of a bare Kamailio with the same allocator, of one as shipped, and what the median SRD may be longer by. */
+const BUDGET = { bare: 0.8, shipped: 1.3, addedMs: 1 };
+
+/** Finds the highest clean rates, as `npm run load -- --find-max` does. */
+export async function measureCallRate(options: CallRateOptions): Promise<CallRateFigures> {
+  const { duration: durationS, pairs, holdMs, coarse } = options;
+  const cleanup = new Cleanup();
+  try {
+    const what = { scenario: scenarioNamed('inbound'), holdMs, pairs, durationS, isQuick: coarse === 1 };
+    return { options, ...(await findMax(cleanup, what, new ProgressBar())) };
+  } finally {
+    await cleanup.run();
+  }
+}
+
+export function budgetsOfCallRate({ best, srd, settled }: CallRateFigures): BudgetResult[] {
+  const beside = (name: 'bare' | 'shipped') =>
+    judge({
+      name: `highest clean call rate, next to ${CONTENDER_TITLES[name]}`,
+      ...{ measured: best.ours?.rate ?? null, unit: 'calls/s', of: 'ratio' },
+      limit: { atLeast: BUDGET[name] },
+      baseline: best[name] === null ? undefined : { name: CONTENDER_TITLES[name], value: best[name].rate },
+      saturated: best.ours?.saturated ?? 'nothing',
+    });
+  return [
+    beside('bare'),
+    beside('shipped'),
+    judge({
+      name: `session request delay beside ${srd?.rate ?? '?'} calls/s, half of it: median`,
+      ...{ measured: srd?.ours.median ?? null, unit: 'ms', of: 'difference' },
+      limit: { under: BUDGET.addedMs },
+      baseline: srd === null ? undefined : { name: CONTENDER_TITLES.bare, value: srd.bare.median },
+    }),
+    judge({
+      name: `highest clean call rate: calls of ${settled.calls} without exactly one record`,
+      ...{ measured: settled.records === null ? null : Math.abs(settled.calls - settled.records) },
+      limit: { exactly: 0 },
+    }),
+    judge({
+      name: 'highest clean call rate: dialogs left',
+      ...{ measured: settled.dialogsLeft, limit: { exactly: 0 } },
+    }),
+  ];
+}
+
+/** The figures as Markdown. */
+export function reportCallRate({ options, best, srd, settled, trials }: CallRateFigures): string {
+  const added =
+    srd === null
+      ? []
+      : [
+          `- Session request delay beside ${srd.rate} calls/s, median (p99): ours ${figureText(srd.ours.median, 'ms')} (${figureText(srd.ours.p99)}), bare ${figureText(srd.bare.median, 'ms')} (${figureText(srd.bare.p99)}); added ${figureText(srd.addedMs, 'ms')}.`,
+        ];
+  return [
+    `The same calls by SIPp, ${options.holdMs / 1000} s long, through each. Clean is a rate at which no call fails in ${options.duration} s and no more are up than it explains.`,
+    '',
+    '| through | calls a second | CPUs of Kamailio | of it a call | repeated messages | saturated first |',
+    '| --- | ---: | ---: | ---: | ---: | --- |',
+    ...CONTENDERS.map((name) => row(name, best[name])),
+    '',
+    ...added,
+    `- Records of ours: ${settled.records} of ${settled.calls} calls; dialogs left: ${settled.dialogsLeft}.`,
+    `- ${trials.length} trials${options.coarse === 1 ? ', in coarse steps' : ''}.`,
+    '',
+  ].join('\n');
+}
+
+function row(name: ContenderName, trial: FindMaxResult['best'][ContenderName]): string {
+  if (trial === null) return `| ${CONTENDER_TITLES[name]} | none | | | | |`;
+  const { rate, cpus, attemptsPerSecond, retransmissions, saturated } = trial;
+  const own = cpus.Kamailio;
+  const cells = [
+    CONTENDER_TITLES[name],
+    rate,
+    own === undefined ? '' : own.toFixed(2),
+    own === undefined ? '' : figureText((own / attemptsPerSecond) * 1000, 'ms'),
+    `${(retransmissions * 100).toFixed(2)} %`,
+    saturated ?? 'nothing',
+  ];
+  return `| ${cells.join(' | ')} |`;
+}

@@ -1,0 +1,46 @@
+import t from 'tap';
+import { confirmHighest, findHighest } from '../../../sipp-scenarios/load/search.js';
+
+/** A system that is clean up to a rate, and what was tried on it. */
+function systemUpTo(limit: number) {
+  const tried: number[] = [];
+  const isClean = async (rate: number) => {
+    tried.push(rate);
+    return rate <= limit;
+  };
+  return { tried, isClean };
+}
+
+t.test('the highest clean rate is found from below and from above, within 5 %', async (t) => {
+  for (const start of [100, 1000, 10_000]) {
+    const { tried, isClean } = systemUpTo(1234);
+    const found = (await findHighest(isClean, { start })) ?? 0;
+    t.ok(found <= 1234 && found > 1234 * 0.95, `from ${start}: ${found}`);
+    t.ok(tried.length < 15, `${tried.length} trials`);
+  }
+});
+
+t.test('from below at most one rate of the steps is not clean', async (t) => {
+  const { tried, isClean } = systemUpTo(1234);
+  await findHighest(isClean, { start: 100, precision: 1 });
+  t.equal(tried.filter((rate) => rate > 1234).length, 1);
+});
+
+t.test('where not even the least rate is clean there is none', async (t) => {
+  const { tried, isClean } = systemUpTo(5);
+  t.equal(await findHighest(isClean, { start: 40, least: 10 }), undefined);
+  t.equal(tried.at(-1), 10);
+});
+
+t.test('with its start as the least, one trial that is not clean ends the search', async (t) => {
+  const { tried, isClean } = systemUpTo(5);
+  t.equal(await findHighest(isClean, { start: 40, least: 40 }), undefined);
+  t.same(tried, [40]);
+});
+
+t.test('a rate that does not hold is lowered until one does', async (t) => {
+  const { tried, isClean } = systemUpTo(820);
+  t.equal(await confirmHighest(isClean, 1000), 810);
+  t.same(tried, [1000, 900, 810]);
+  t.equal(await confirmHighest(systemUpTo(1).isClean, 1000), undefined);
+});
