@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
+import type { MemoryFigures } from '../../../bench/memory.js';
+import { perCall } from '../../../bench/memory-report.js';
+import { readRuns } from '../../../bench/runs.js';
 import { ROOT } from '../../../control-plane/src/cli/paths.js';
+import { KAMAILIO, REDIS } from '../../../control-plane/src/cli/size/figures.js';
 import { sizeText } from '../../../control-plane/src/cli/size/size-text.js';
 import { type Demand, sizeFor } from '../../../control-plane/src/cli/size/sizing.js';
 import { configNode, type SchemaNode } from '../../../control-plane/src/config/schema.js';
@@ -97,6 +101,22 @@ t.test('what one node cannot do is said', async (t) => {
 
 t.test('records of many calls are better kept elsewhere', async (t) => {
   t.match(sizeFor(DEMAND).advice[0], 'records.directory');
+});
+
+t.test('the memory that is reckoned with is what was measured last, or somewhat more', async (t) => {
+  const { runs } = await readRuns(join(ROOT, 'docs/operations/performance.json'));
+  const figures = runs.find(({ name }) => name === 'memory')?.figures as MemoryFigures;
+  const measured = perCall(figures);
+  for (const [name, reckoned, bytes] of [
+    ['a call that is up', KAMAILIO.dialog, measured.dialog],
+    ['a call that rings', KAMAILIO.ringing, figures.ringingBytes],
+    ['a call a second', KAMAILIO.perCallPerSecond, measured.churn],
+    ['an active call in Redis', REDIS.active, measured.redis - measured.redisStreams],
+    ['an ended call in Redis', REDIS.kept, measured.keptRecord + measured.detailRecord],
+    ['its raw events', REDIS.rawEvents, measured.rawEvents],
+  ] as const) {
+    t.ok(reckoned > bytes * 0.97 && reckoned < bytes * 1.3, `${name}: ${reckoned} for ${bytes} measured`);
+  }
 });
 
 t.test('sizing.md names every setting that is printed', async (t) => {
