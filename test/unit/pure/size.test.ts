@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import t from 'tap';
 import { parse } from 'yaml';
 import type { MemoryFigures } from '../../../bench/memory.js';
@@ -9,6 +10,7 @@ import { ROOT } from '../../../control-plane/src/cli/paths.js';
 import { KAMAILIO, REDIS } from '../../../control-plane/src/cli/size/figures.js';
 import { sizeText } from '../../../control-plane/src/cli/size/size-text.js';
 import { type Demand, sizeFor } from '../../../control-plane/src/cli/size/sizing.js';
+import { addSize } from '../../../control-plane/src/cli/size.js';
 import { configNode, type SchemaNode } from '../../../control-plane/src/config/schema.js';
 
 const DEMAND: Demand = {
@@ -102,6 +104,32 @@ t.test('what one node cannot do is said', async (t) => {
 t.test('records of many calls are better kept elsewhere', async (t) => {
   t.match(sizeFor(DEMAND).advice[0], 'records.directory');
 });
+
+for (const [args, message] of [
+  [['--duration', '180'], /required option '--cps <n>' not specified/],
+  [
+    ['--cps', 'many', '--duration', '180'],
+    /'--cps <n>' argument 'many' is invalid. Write a number from 0.01/,
+  ],
+  [['--cps', '0', '--duration', '180'], /argument '0' is invalid/],
+  [['--cps', '', '--duration', '180'], /argument '' is invalid/],
+  [['--cps', '5', '--duration', '1e9'], /from 1 to 86400/],
+  [['--cps', '5', '--duration', '9', '--retention-days', '1.5'], /Write a whole number from 1 to 365/],
+  [['--cps', '5', '--duration', '9', '--calls', '3'], /unknown option '--calls'/],
+] as const) {
+  t.test(`size ${args.join(' ')} is refused in one line`, async (t) => {
+    let said = '';
+    const program = new Command().exitOverride().configureOutput({
+      writeErr: (text) => {
+        said += text;
+      },
+    });
+    addSize(program);
+    t.throws(() => program.parse(['size', ...args], { from: 'user' }));
+    t.match(said, message);
+    t.equal(said.trimEnd().split('\n').length, 1);
+  });
+}
 
 t.test('the memory that is reckoned with is what was measured last, or somewhat more', async (t) => {
   const { runs } = await readRuns(join(ROOT, 'docs/operations/performance.json'));
