@@ -37,7 +37,7 @@ export function performancePage({ runs: all, failures }: BenchFile, benches: rea
     'To measure again:',
     '',
     '```sh',
-    'npm run bench -- --json bench.json           # all of them; --quick for a look',
+    'npm run bench -- --json bench.json           # all of them, about 25 minutes; --quick for a look',
     'npm run bench -- report bench.json           # this page, and performance.json',
     'npm run bench -- call-rate --json rate.json  # one of them; --help says what it takes',
     'npm run bench -- report docs/operations/performance.json rate.json   # that one anew, the others as they are',
