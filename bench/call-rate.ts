@@ -54,13 +54,9 @@ export function budgetsOfCallRate({ best, srd, settled }: CallRateFigures): Budg
       baseline: srd === null ? undefined : { name: CONTENDER_TITLES.bare, value: srd.bare.median },
     }),
     judge({
-      name: `highest clean call rate: calls of ${settled.calls} without exactly one record`,
+      name: `highest clean call rate: calls of ${settled.calls} in clean trials without exactly one record`,
       ...{ measured: settled.records === null ? null : Math.abs(settled.calls - settled.records) },
       limit: { exactly: 0 },
-    }),
-    judge({
-      name: 'highest clean call rate: dialogs left',
-      ...{ measured: settled.dialogsLeft, limit: { exactly: 0 } },
     }),
   ];
 }
@@ -81,7 +77,7 @@ export function reportCallRate({ options, best, srd, settled, trials }: CallRate
     ...CONTENDERS.map((name) => row(name, best[name])),
     '',
     ...added,
-    `- Records of ours: ${settled.records} of ${settled.calls} calls; dialogs left: ${settled.dialogsLeft}.`,
+    `- Records of the clean trials through ours: ${settled.records} of ${settled.calls} calls. Dialogs left by trials that were given up: ${settled.dialogsLeft}.`,
     `- ${trials.length} trials${options.coarse === 1 ? ', in coarse steps' : ''}.`,
     '',
   ].join('\n');

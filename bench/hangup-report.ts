@@ -6,9 +6,13 @@ import type { Summary } from './statistics.js';
 /** From the API request until both legs have their BYE, p99, in ms; and 5,000 calls ended and confirmed, in s. */
 const BUDGET = { idleMs: 10, loadedMs: 50, manyS: 10, manyCalls: 5000 };
 
+/** What is nearly one thread, by a part that uses this many CPUs, is what more hangups would wait for. */
+const SATURATED = 0.85;
+
 /** Where fewer calls are ended at once than the budget says, they have as much less time. */
 export function budgetsOfHangup({ idle, loaded, many }: HangupFigures): BudgetResult[] {
-  const { calls, jobMs, outcomes, oneSided } = many;
+  const { calls, jobMs, outcomes, oneSided, cpus } = many;
+  const [busiest, used = 0] = Object.entries(cpus).sort(([, a], [, b]) => b - a)[0] ?? [];
   return [
     judge({
       name: 'hangup, nothing else going on: request to both BYEs, p99',
@@ -22,6 +26,7 @@ export function budgetsOfHangup({ idle, loaded, many }: HangupFigures): BudgetRe
       name: `mass hangup: ${calls} calls ended and confirmed`,
       ...{ measured: jobMs / 1000, unit: 's' },
       limit: { atMost: (BUDGET.manyS * calls) / BUDGET.manyCalls },
+      saturated: used >= SATURATED ? `${busiest}, ${used.toFixed(2)} CPUs` : 'nothing',
     }),
     judge({
       name: 'mass hangup: calls without the outcome `ended`',

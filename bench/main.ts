@@ -70,17 +70,23 @@ program
 
 program
   .command('report')
-  .description(
-    'write docs/operations/performance.md from the figures of runs; where several have one, the last counts',
-  )
-  .argument('<files...>', 'files of --json')
-  .option('--json <file>', 'write all that the page is made from there')
+  .description('write docs/operations/performance.md from the figures of runs, and all of them beside it')
+  .argument('<files...>', 'files of --json; of a benchmark that is in several of them, the last counts')
   .option('--output <file>', 'the page', PAGE)
-  .action(async (files: string[], { json, output }: { json?: string; output: string }) => {
-    const all = mergeRuns(await Promise.all(files.map(readRuns)));
+  .action(async (files: string[], { output }: { output: string }) => {
+    const all = judgedAnew(mergeRuns(await Promise.all(files.map(readRuns))));
     await writeFile(output, performancePage(all, BENCHES));
-    if (json !== undefined) await writeRuns(json, all);
+    await writeRuns(output.replace(/(\.md)?$/, '.json'), all);
   });
+
+/** The figures held against the budgets as they are now. */
+function judgedAnew({ runs, failures }: BenchFile): BenchFile {
+  const judged = runs.map((run) => {
+    const bench = BENCHES.find(({ name }) => name === run.name);
+    return bench === undefined ? run : { ...run, budgets: bench.budgets(run.figures, run.machine) };
+  });
+  return { runs: judged, failures };
+}
 
 /** The smaller numbers, but for what the command line says. */
 function quickOptions(bench: Bench, command: Command, given: BenchOptions): BenchOptions {

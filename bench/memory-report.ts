@@ -1,4 +1,7 @@
+import { DETAIL_RECORDS } from '../control-plane/src/calls/detail-records.js';
+import { PUBLIC_EVENTS } from '../control-plane/src/calls/public-events.js';
 import { KAMAILIO, REDIS } from '../control-plane/src/cli/size/figures.js';
+import { streamOf } from '../control-plane/src/kamailio/event-reader.js';
 import { type BudgetResult, figureText, judge } from './budget.js';
 import type { MemoryFigures, MemoryLevel } from './memory.js';
 import { type RedisUse, streamBytes } from './redis-use.js';
@@ -27,8 +30,7 @@ export interface PerCall {
   rawEvents: number;
 }
 
-const NODE_EVENTS = 'sip:events:node1';
-const DETAIL_RECORDS = 'calls:records';
+const NODE_EVENTS = streamOf('node1');
 
 export function perCall({ low, high, churn, after }: MemoryFigures): PerCall {
   const up = (bytes: (level: MemoryLevel) => number) => (bytes(high) - bytes(low)) / (high.calls - low.calls);
@@ -109,6 +111,8 @@ export function reportMemory(figures: MemoryFigures): string {
 function sizingLines({ none, high, churn, after }: MemoryFigures): string[] {
   const redis = (level: MemoryLevel) => level.redis.usedBytes - none.redis.usedBytes;
   const streamed = streamBytes(high.redis) - streamBytes(none.redis);
+  const bytesOf = (name: string) =>
+    (after.redis.streams[name]?.bytes ?? 0) - (high.redis.streams[name]?.bytes ?? 0);
   const rows = [
     [
       `Kamailio with ${high.calls} calls up`,
@@ -128,7 +132,7 @@ function sizingLines({ none, high, churn, after }: MemoryFigures): string[] {
     [
       `${churn.calls} ended calls, with a day's raw events`,
       churn.calls * (REDIS.kept + REDIS.rawEvents),
-      redis(after) - redis(high),
+      redis(after) - redis(high) - bytesOf(PUBLIC_EVENTS),
     ] as const,
   ];
   return [

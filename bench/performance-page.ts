@@ -11,14 +11,15 @@ const DISTORTIONS = [
   'A percentile of a few hundred samples moves from run to run: the p99 of 500 is the fifth longest.',
 ];
 
-/** The page of all figures, as Markdown. */
-export function performancePage({ runs, failures }: BenchFile, benches: readonly Bench[]): string {
+/** The page of all figures, as Markdown, in the order of the benchmarks. */
+export function performancePage({ runs: all, failures }: BenchFile, benches: readonly Bench[]): string {
+  const runs = benches.flatMap(({ name }) => all.filter((run) => run.name === name));
   const budgets = runs.flatMap((run) => run.budgets);
   const saturated = budgets.filter((result) => result.saturated !== undefined);
   return [
     '# Performance',
     '',
-    'What the proxy promises and what was measured of it. This page is made from the JSON of `npm run bench` by `npm run bench -- report`: do not edit it.',
+    'What the proxy promises and what was measured of it. This page is made by `npm run bench -- report` from [`performance.json`](performance.json), which `npm run bench` wrote: do not edit it.',
     '',
     '## Budgets',
     '',
@@ -36,9 +37,10 @@ export function performancePage({ runs, failures }: BenchFile, benches: readonly
     'To measure again:',
     '',
     '```sh',
-    'npm run bench -- --json bench.json           # all of them; --quick for a look',
-    'npm run bench -- report bench.json           # this page',
+    'npm run bench -- --json bench.json           # all of them, about 25 minutes; --quick for a look',
+    'npm run bench -- report bench.json           # this page, and performance.json',
     'npm run bench -- call-rate --json rate.json  # one of them; --help says what it takes',
+    'npm run bench -- report docs/operations/performance.json rate.json   # that one anew, the others as they are',
     '```',
     '',
     '## What saturated first',

@@ -49,8 +49,8 @@ export interface FindMaxResult {
 const SHORT = { warmUpS: 1, durationS: 4 };
 const CONFIRM_WARM_UP_S = 3;
 /** A trial that fails takes longest: each search comes from below. The generator's ceiling has to be known roughly. */
-const GENERATOR: SearchOptions = { start: 2000, precision: 0.2 };
-const FIRST: SearchOptions = { start: 300 };
+const GENERATOR: SearchOptions = { start: 4000, precision: 0.3 };
+const FIRST: SearchOptions = { start: 400 };
 /** Where the others begin, as a part of what was found before. */
 const BEGIN_AT = { bare: 1.2, ours: 0.6 } as const;
 /** The second time each begins a bit above what it did the first time, goes in small steps, and no further down. */

@@ -74,7 +74,10 @@ export async function tryRate(
     },
   });
   const lost = totals.failed + totals.unfinished;
-  if (lost > 0) trouble = `${lost} calls failed`;
+  if (lost > 0) {
+    const [reason] = Object.entries(totals.reasons).sort(([, a], [, b]) => b - a);
+    trouble = `${lost} calls failed${reason === undefined ? '' : `, most for ${reason[0]}`}`;
+  }
   if (trouble === undefined && steady.attemptsPerSecond < rate * RATE_REACHED) {
     trouble = `the callers placed ${steady.attemptsPerSecond.toFixed(0)} calls/s`;
   }

@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { asBench, commandOf, count } from '../../../bench/bench.js';
+import { BENCHES } from '../../../bench/benches.js';
 import { judge } from '../../../bench/budget.js';
 import { performancePage } from '../../../bench/performance-page.js';
-import { type BenchFile, type BenchRun, mergeRuns } from '../../../bench/runs.js';
+import { type BenchFile, type BenchRun, mergeRuns, readRuns } from '../../../bench/runs.js';
+import { ROOT } from '../../../control-plane/src/cli/paths.js';
 
 const BENCH = asBench({
   name: 'sums',
@@ -85,8 +89,18 @@ t.test('the page tells of what was missed, and of what has no figures', async (t
 
 t.test('machines that differ are told apart', async (t) => {
   const other = { ...run('others', 7), machine: { ...MACHINE, cpu: 'Another CPU' } };
-  const page = performancePage(file(run('sums', 7), other), [BENCH]);
+  const page = performancePage(file(run('sums', 7), other), [BENCH, { ...BENCH, name: 'others' }]);
   t.match(page, '2 x Some CPU');
   t.match(page, '2 x Another CPU');
   t.match(page, '- The machine of others');
+});
+
+t.test('docs/operations/performance.md is what is made of performance.json', async (t) => {
+  const all = await readRuns(join(ROOT, 'docs/operations/performance.json'));
+  t.equal(readFileSync(join(ROOT, 'docs/operations/performance.md'), 'utf8'), performancePage(all, BENCHES));
+});
+
+t.test('every benchmark is in it, or is said to have no figures', async (t) => {
+  const { runs, failures } = await readRuns(join(ROOT, 'docs/operations/performance.json'));
+  t.same([...runs, ...failures].map(({ name }) => name).sort(), BENCHES.map(({ name }) => name).sort());
 });

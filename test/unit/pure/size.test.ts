@@ -1,10 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import t from 'tap';
 import { parse } from 'yaml';
+import type { MemoryFigures } from '../../../bench/memory.js';
+import { perCall } from '../../../bench/memory-report.js';
+import { readRuns } from '../../../bench/runs.js';
 import { ROOT } from '../../../control-plane/src/cli/paths.js';
+import { KAMAILIO, REDIS } from '../../../control-plane/src/cli/size/figures.js';
 import { sizeText } from '../../../control-plane/src/cli/size/size-text.js';
 import { type Demand, sizeFor } from '../../../control-plane/src/cli/size/sizing.js';
+import { addSize } from '../../../control-plane/src/cli/size.js';
 import { configNode, type SchemaNode } from '../../../control-plane/src/config/schema.js';
 
 const DEMAND: Demand = {
@@ -97,6 +103,48 @@ t.test('what one node cannot do is said', async (t) => {
 
 t.test('records of many calls are better kept elsewhere', async (t) => {
   t.match(sizeFor(DEMAND).advice[0], 'records.directory');
+});
+
+for (const [args, message] of [
+  [['--duration', '180'], /required option '--cps <n>' not specified/],
+  [
+    ['--cps', 'many', '--duration', '180'],
+    /'--cps <n>' argument 'many' is invalid. Write a number from 0.01/,
+  ],
+  [['--cps', '0', '--duration', '180'], /argument '0' is invalid/],
+  [['--cps', '', '--duration', '180'], /argument '' is invalid/],
+  [['--cps', '5', '--duration', '1e9'], /from 1 to 86400/],
+  [['--cps', '5', '--duration', '9', '--retention-days', '1.5'], /Write a whole number from 1 to 365/],
+  [['--cps', '5', '--duration', '9', '--calls', '3'], /unknown option '--calls'/],
+] as const) {
+  t.test(`size ${args.join(' ')} is refused in one line`, async (t) => {
+    let said = '';
+    const program = new Command().exitOverride().configureOutput({
+      writeErr: (text) => {
+        said += text;
+      },
+    });
+    addSize(program);
+    t.throws(() => program.parse(['size', ...args], { from: 'user' }));
+    t.match(said, message);
+    t.equal(said.trimEnd().split('\n').length, 1);
+  });
+}
+
+t.test('the memory that is reckoned with is what was measured last, or somewhat more', async (t) => {
+  const { runs } = await readRuns(join(ROOT, 'docs/operations/performance.json'));
+  const figures = runs.find(({ name }) => name === 'memory')?.figures as MemoryFigures;
+  const measured = perCall(figures);
+  for (const [name, reckoned, bytes] of [
+    ['a call that is up', KAMAILIO.dialog, measured.dialog],
+    ['a call that rings', KAMAILIO.ringing, figures.ringingBytes],
+    ['a call a second', KAMAILIO.perCallPerSecond, measured.churn],
+    ['an active call in Redis', REDIS.active, measured.redis - measured.redisStreams],
+    ['an ended call in Redis', REDIS.kept, measured.keptRecord + measured.detailRecord],
+    ['its raw events', REDIS.rawEvents, measured.rawEvents],
+  ] as const) {
+    t.ok(reckoned > bytes * 0.97 && reckoned < bytes * 1.3, `${name}: ${reckoned} for ${bytes} measured`);
+  }
 });
 
 t.test('sizing.md names every setting that is printed', async (t) => {
