@@ -80,7 +80,8 @@ const program = new Command('load')
   .action(async (options: LoadOptions & { list?: true }) => {
     if (options.list) {
       const width = Math.max(...SCENARIOS.map(({ name }) => name.length));
-      for (const { name, summary } of SCENARIOS) process.stdout.write(`${name.padEnd(width)}  ${summary}\n`);
+      const lines = SCENARIOS.map(({ name, summary }) => `${name.padEnd(width)}  ${summary}\n`);
+      process.stdout.write(lines.join(''));
       return;
     }
     const isFine = await (options.findMax ? loadMaximum(options) : loadOnce(options));

@@ -24,7 +24,7 @@ th { font-weight: normal; color: var(--dim); width: 36%; }
 thead th { width: auto; }
 .scroll { overflow-x: auto; } .scroll td, .scroll th { overflow-wrap: normal; }
 .wide { min-width: 680px; }
-.bar { display: grid; grid-template-columns: 11em 1fr; gap: 10px; align-items: center; margin: 6px 0; }
+.bar { display: grid; grid-template-columns: 20em 1fr; gap: 10px; align-items: center; margin: 6px 0; }
 .bar i { display: block; height: 16px; border-radius: 3px; background: var(--c0); } .bar b { font-weight: 600; }
 @media (max-width: 600px) { .bar { grid-template-columns: 1fr; gap: 2px; } }
 svg { display: block; width: 100%; height: auto; }

@@ -4,7 +4,7 @@ import type { CommandFigures } from './commands.js';
 import { sumByKind, type UseFigures } from './figures.js';
 import { SOAK_HEADER, type SoakFigures, soakRows } from './leaks.js';
 import type { RunResult } from './run.js';
-import { percent } from './verdict.js';
+import { percent, shareOf } from './verdict.js';
 
 /** When and where a run was. */
 export interface Head {
@@ -73,7 +73,7 @@ export function figureRows(report: RunReport): [string, string][] {
       'steady window',
       `${steady.seconds} s, ${steady.attempts} calls, ${steady.attemptsPerSecond.toFixed(1)} calls/s`,
     ],
-    ['failed of those', `${steady.failed} (${percent(steady.failed / Math.max(1, steady.attempts))})`],
+    ['failed of those', `${steady.failed} (${percent(shareOf(steady.failed, steady.attempts))})`],
     ['retransmissions by the callers', String(steady.retransmissions)],
     ['SRD p50 / p95 / p99', srd === null ? null : `${srd.p50} / ${srd.p95} / ${srd.p99} ms`],
     ['CPU', cpuText(use)],

@@ -49,9 +49,9 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
   const { transport, retell, carrier, numbers, digest } = options;
   const uri = ({ host, port }: Address) => ({ uri: `sip:${host}:${port};transport=${transport}` });
   // What only calls still has to have a gateway, which nobody is sent to.
-  const nobody = [{ host: '127.1.0.255', port: 9 }];
+  const nobodyAt = (host: string) => [{ host, port: 9 }];
   const stack = await startStack(t, {
-    gateways: (retell.length === 0 ? nobody : retell).map(uri),
+    gateways: (retell.length === 0 ? nobodyAt('127.2.0.255') : retell).map(uri),
     controlPlane: 'process',
     config: {
       sip: { workers: WORKERS },
@@ -61,7 +61,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
         {
           name: 'load',
           networks: ['127.1.0.0/24'],
-          gateways: (carrier.length === 0 ? nobody : carrier).map(uri),
+          gateways: (carrier.length === 0 ? nobodyAt('127.1.0.255') : carrier).map(uri),
           probe: carrier.length > 0,
           ...(carrier.length > 0 && { prefixes: ['+1'] }),
           ...(digest && { digest: digest.carrier }),

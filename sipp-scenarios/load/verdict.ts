@@ -28,7 +28,7 @@ export function problemsOf(
     );
   }
   const counted = unexplained(steady.failed, faults);
-  const share = counted / Math.max(1, steady.attempts);
+  const share = shareOf(counted, steady.attempts);
   if (share > maxFailed) {
     const why = faults.length === 0 ? '' : ', and not because of a dead gateway';
     problems.push(`${percent(share)} of the calls failed (${counted})${why}; ${percent(maxFailed)} may`);
@@ -48,6 +48,11 @@ export function problemsOf(
     problems.push(`${settled.dialogsLeft} dialogs are left in Kamailio`);
   }
   return problems;
+}
+
+/** Share of the calls of the steady window that failed: some that were placed just before it may be among them. */
+export function shareOf(failed: number, attempts: number): number {
+  return Math.min(1, failed / Math.max(1, attempts));
 }
 
 /** A share as text: 0.001 is 0.1 %. */
