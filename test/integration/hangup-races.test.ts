@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { eventually } from '../harness/await.js';
+import { eventually, PATIENCE_MS } from '../harness/await.js';
 import { oneCarrier } from '../harness/outbound.js';
 import { dial, noDialogLeft, type Scene } from '../harness/scene.js';
 import type { IncomingCall, OutgoingCall, SipPeer } from '../harness/sip-peer.js';
@@ -100,6 +100,21 @@ async function hangUp({ stack }: Scene, { callId }: OutgoingCall, afterMs: numbe
   });
 }
 
+/** @throws Error with what each side saw and the record tells, where a side does not end */
+async function bothEnd({ stack, carrier, retell }: Scene, caller: OutgoingCall, callee?: IncomingCall) {
+  const ended = Promise.all([caller.ended, callee?.ended]).then(() => true);
+  if (await Promise.race([ended, delay(PATIENCE_MS, false, { ref: false })])) return;
+  const sides = [carrier, retell].map(({ trace }) =>
+    trace
+      .filter(({ message }) => message.callId === caller.callId)
+      .map(
+        ({ direction, message }) => `${direction} ${message.status || message.method} ${message.get('cseq')}`,
+      ),
+  );
+  const { body } = await stack.api.get(`/v1/calls/sip:${encodeURIComponent(caller.callId)}`);
+  throw new Error(`a side has not ended: ${JSON.stringify([...sides, body.timeline], undefined, 1)}`);
+}
+
 async function play(scene: Scene, callees: Map<string, (call: IncomingCall) => void>, plan: Plan) {
   const caller = dial(scene);
   let callee: IncomingCall | undefined;
@@ -111,7 +126,7 @@ async function play(scene: Scene, callees: Map<string, (call: IncomingCall) => v
   const dialled = performance.now();
   const [hangup] = await Promise.all([hangUp(scene, caller, plan.hangupMs), call(caller, plan)]);
   await answering;
-  await Promise.all([caller.ended, callee?.ended]);
+  await bothEnd(scene, caller, callee);
   return { caller, callee, hangup, ms: performance.now() - dialled - plan.hangupMs } satisfies Played;
 }
 

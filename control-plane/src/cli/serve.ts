@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.js';
 import { createLogger } from '../log.js';
 import { type ControlPlane, startControlPlane } from '../main.js';
 import { kamailioDirectory } from './paths.js';
+import { stepBack } from './precedence.js';
 
 /**
  * Runs the control plane until SIGTERM or SIGINT. What the configuration leaves open comes from the
@@ -33,6 +34,7 @@ export async function serve(configFile: string): Promise<void> {
   });
   process.on('SIGHUP', () => void reloadNow(controlPlane, log));
   log.info({ url: controlPlane.url }, 'control plane serves');
+  stepBack();
   const signal = await stopped;
   log.info({ signal }, 'control plane stops');
   await controlPlane.stop();
