@@ -10,6 +10,11 @@ const { host, delayMs } = workerData as { host: string; delayMs: number };
 
 const server = createServer((request, response) => {
   const arrived = now();
+  // What else the control plane asks has no answer here, and no place in the figures.
+  if (!request.url?.includes('register-phone-call')) {
+    response.writeHead(404).end();
+    return;
+  }
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => {
