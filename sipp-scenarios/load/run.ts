@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { EVENTS_PER_MB } from '../../control-plane/src/kamailio/node-file.js';
 import type { TestLike } from '../../test/harness/stack.js';
 import { type Callees, startCallees } from './callees.js';
 import { type CommandFigures, Commands } from './commands.js';
@@ -163,8 +164,12 @@ function startSystem(
 const DIALOG_KIB = 12;
 const TRANSACTIONS_KIB = 120;
 const LEAST_MB = 256;
+const EVENTS_PER_CALL = 5;
+/** How long Redis may be away without an event being lost, in s: chaos pauses it for half of that. */
+const REDIS_AWAY_S = 30;
 
-/** Shared memory that calls at a rate never fill, in MiB: twice what they need. */
+/** Shared memory that calls at a rate and their events never fill, in MiB: twice what they need. */
 function sharedMemoryFor(rate: number, holdMs: number): number {
-  return (2 * rate * ((holdMs / 1000) * DIALOG_KIB + TRANSACTIONS_KIB)) / 1024;
+  const calls = (2 * rate * ((holdMs / 1000) * DIALOG_KIB + TRANSACTIONS_KIB)) / 1024;
+  return Math.max(calls, (rate * EVENTS_PER_CALL * REDIS_AWAY_S) / EVENTS_PER_MB);
 }
