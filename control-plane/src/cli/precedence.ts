@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
-/** How far this process steps back, of 19 at most (setpriority(2)). */
+/** How far this process steps back, of 19 at most, where it was not started further back (setpriority(2)). */
 const NICENESS = 5;
 
 /**
@@ -9,9 +9,11 @@ const NICENESS = 5;
  * processes by session; niceness then counts for the group (sched(7), "The autogroup feature").
  */
 export function stepBack(): void {
-  setPriority(NICENESS);
+  // To come forward again takes a privilege, and is not wanted.
+  const niceness = Math.max(getPriority(), NICENESS);
+  setPriority(niceness);
   try {
-    writeFileSync('/proc/self/autogroup', String(NICENESS));
+    writeFileSync('/proc/self/autogroup', String(niceness));
   } catch {
     // There are no such groups here.
   }
