@@ -1,5 +1,6 @@
 import { CONTENDER_TITLES, CONTENDERS, type ContenderName } from '../sipp-scenarios/load/contenders.js';
 import { type FindMaxResult, findMax } from '../sipp-scenarios/load/find-max.js';
+import { BUDGET } from '../sipp-scenarios/load/find-max-report.js';
 import { ProgressBar } from '../sipp-scenarios/load/progress.js';
 import { scenarioNamed } from '../sipp-scenarios/scenarios.js';
 import { type BudgetResult, figureText, judge } from './budget.js';
@@ -19,9 +20,6 @@ export interface CallRateOptions {
 export interface CallRateFigures extends FindMaxResult {
   options: CallRateOptions;
 }
-
-/** Of the rate of a bare Kamailio with the same allocator, of one as shipped, and what the median SRD may be longer by. */
-const BUDGET = { bare: 0.8, shipped: 1.3, addedMs: 1 };
 
 /** Finds the highest clean rates, as `npm run load -- --find-max` does. */
 export async function measureCallRate(options: CallRateOptions): Promise<CallRateFigures> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../control-plane/src/cli/paths.js';
 import { RunningProcess } from '../control-plane/src/cli/process.js';
+import { SippStatistics } from './sipp-statistics.js';
 
 /** User name and password of digest authentication (RFC 3261 section 22). */
 export interface Credentials {
@@ -48,7 +49,7 @@ export interface SippResult {
   successful: number;
   failed: number;
   retransmissions: number;
-  /** Failed calls by SIPp's reasons, those that occurred: `UnexpectedMessage`, `MaxUDPRetrans`, `CannotSendMessage` ... */
+  /** Failed calls by SIPp's reasons, those that occurred. */
   failures: Record<string, number>;
 }
 
@@ -96,27 +97,19 @@ export class SippRun {
    */
   async result(): Promise<SippResult> {
     const { code, signal } = await this.#process.exited;
-    const statistics = await readFile(join(this.#directory, 'statistics.csv'), 'utf8').catch(() => '');
-    const [names = '', ...rows] = statistics.trim().split('\n');
-    const last = rows.at(-1)?.split(';');
+    const text = await readFile(join(this.#directory, 'statistics.csv'), 'utf8').catch(() => '');
+    const reader = new SippStatistics();
+    const last = text
+      .trim()
+      .split('\n')
+      .map((line) => reader.read(line))
+      .at(-1);
     // 1: some calls failed, which the figures say too.
     if (last === undefined || (code !== 0 && code !== 1)) {
       throw new Error(`sipp ended with ${code ?? signal}: ${this.#process.lastLines.join('\n')}`);
     }
-    const columns = names.split(';');
-    const column = (name: string) => Number(last[columns.indexOf(name)]);
-    const reasons = columns.flatMap((name) => /^Failed(?!Call\()(\w+)\(C\)$/.exec(name)?.[1] ?? []);
-    return {
-      created: column('TotalCallCreated'),
-      successful: column('SuccessfulCall(C)'),
-      failed: column('FailedCall(C)'),
-      retransmissions: column('Retransmissions(C)'),
-      failures: Object.fromEntries(
-        reasons
-          .map((reason) => [reason, column(`Failed${reason}(C)`)] as const)
-          .filter(([, count]) => count > 0),
-      ),
-    };
+    const { created, successful, failed, retransmissions, reasons } = last;
+    return { created, successful, failed, retransmissions, failures: reasons };
   }
 
   /** The messages so far, where the run traces. */

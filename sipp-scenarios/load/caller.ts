@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { within } from '../../control-plane/src/cli/process.js';
 import { type SippOptions, SippRun } from '../sipp.js';
-import { type SippCounts, SippStatistics } from './sipp-statistics.js';
+import { type SippCounts, SippStatistics } from '../sipp-statistics.js';
 import { Tail } from './tail.js';
 
 /** A response to a call. */

@@ -1,6 +1,6 @@
+import { countsAt, type SippCounts, sumCounts } from '../sipp-statistics.js';
 import type { Caller } from './caller.js';
 import { type Percentiles, ResponseTimes } from './response-times.js';
-import { countsAt, type SippCounts, sumCounts } from './sipp-statistics.js';
 
 /** All calls of a run, from the first to the end of the last. */
 export interface CallTotals {

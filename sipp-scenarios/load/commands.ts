@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import { readEvents } from '../../test/harness/event-client.js';
 
@@ -56,7 +57,7 @@ export class Commands {
           return true;
         },
       );
-      await read.catch(() => new Promise((resolve) => setTimeout(resolve, 500).unref()));
+      await read.catch(() => delay(500, undefined, { ref: false }));
     }
   }
 

@@ -22,3 +22,11 @@ export class MetricsText {
     return sum;
   }
 }
+
+/** Dialogs that Kamailio has, confirmed or not. @returns undefined where no node answers */
+export function dialogsIn(metrics: MetricsText): number | undefined {
+  const active = metrics.sum('retell_proxy_kamailio_active_dialogs');
+  return active === undefined
+    ? undefined
+    : active + (metrics.sum('retell_proxy_kamailio_early_dialogs') ?? 0);
+}

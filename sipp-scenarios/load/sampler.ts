@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type ProcessUse, readProcesses } from '../../bench/cpu.js';
-import type { MetricsText } from './metrics-text.js';
+import { dialogsIn, type MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
 import { dropsByPort } from './udp-drops.js';
 
@@ -167,12 +167,12 @@ function partsOf(
 
 function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures | null {
   const kamailio = (name: string) => metrics.sum(`retell_proxy_kamailio_${name}`);
-  const dialogs = kamailio('active_dialogs');
+  const dialogs = dialogsIn(metrics);
   // A node that does not answer has no figures.
   if (dialogs === undefined) return null;
   const handled = now.lag.count - last.lag.count;
   return {
-    dialogs: dialogs + (kamailio('early_dialogs') ?? 0),
+    dialogs,
     sharedMemoryUsedBytes: kamailio('shared_memory_used_bytes') ?? 0,
     sharedMemorySizeBytes: kamailio('shared_memory_size_bytes') ?? 0,
     privateMemoryFreeMinBytes: kamailio('private_memory_free_min_bytes') ?? 0,

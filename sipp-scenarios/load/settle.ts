@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { dialogsIn } from './metrics-text.js';
 import type { System } from './system.js';
 
 /** What is left of a run once its calls are over. */
@@ -36,9 +37,7 @@ export async function settle(
   let before = '';
   for (;;) {
     const [records, metrics] = await Promise.all([countRecords(), system.metrics()]);
-    const active = metrics?.sum('retell_proxy_kamailio_active_dialogs');
-    const early = metrics?.sum('retell_proxy_kamailio_early_dialogs');
-    const dialogs = active === undefined ? undefined : active + (early ?? 0);
+    const dialogs = metrics === undefined ? undefined : dialogsIn(metrics);
     const now = performance.now();
     const found = `${records} ${dialogs}`;
     if (found !== before) progressed = now;

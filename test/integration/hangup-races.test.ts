@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { within } from '../../control-plane/src/cli/process.js';
 import { eventually, PATIENCE_MS } from '../harness/await.js';
 import { oneCarrier } from '../harness/outbound.js';
 import { dial, noDialogLeft, type Scene } from '../harness/scene.js';
@@ -102,8 +103,7 @@ async function hangUp({ stack }: Scene, { callId }: OutgoingCall, afterMs: numbe
 
 /** @throws Error with what each side saw and the record tells, where a side does not end */
 async function bothEnd({ stack, carrier, retell }: Scene, caller: OutgoingCall, callee?: IncomingCall) {
-  const ended = Promise.all([caller.ended, callee?.ended]).then(() => true);
-  if (await Promise.race([ended, delay(PATIENCE_MS, false, { ref: false })])) return;
+  if (await within(Promise.all([caller.ended, callee?.ended]), PATIENCE_MS)) return;
   const sides = [carrier, retell].map(({ trace }) =>
     trace
       .filter(({ message }) => message.callId === caller.callId)

@@ -5,7 +5,7 @@ import {
   type SippCounts,
   SippStatistics,
   sumCounts,
-} from '../../../sipp-scenarios/load/sipp-statistics.js';
+} from '../../../sipp-scenarios/sipp-statistics.js';
 
 function counts(atMs: number, created: number, failed = 0): SippCounts {
   const reasons: Record<string, number> = failed === 0 ? {} : { rejected: failed };
