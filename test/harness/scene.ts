@@ -112,11 +112,20 @@ export async function recordOf(stack: Stack, callId: string, state: string) {
   });
 }
 
-/** Waits until Kamailio has no dialog left that is confirmed or early. */
+/**
+ * Waits until Kamailio has no dialog left that is confirmed or early.
+ *
+ * @throws Error that shows those that are left
+ */
 export async function noDialogLeft({ rpc }: Stack): Promise<void> {
-  await eventually('no dialog left in Kamailio', async () => {
-    const statistics = (await rpc.call('stats.fetch', ['dialog:'])) as Record<string, string>;
+  let statistics: Record<string, string> = {};
+  const none = eventually('no dialog left in Kamailio', async () => {
+    statistics = (await rpc.call('stats.fetch', ['dialog:'])) as Record<string, string>;
     return statistics['dialog.active_dialogs'] === '0' && statistics['dialog.early_dialogs'] === '0';
+  });
+  await none.catch(async (error: Error) => {
+    const left = JSON.stringify([statistics, await rpc.call('dlg.dlg_list')]);
+    throw new Error(`${error.message}: ${left.slice(0, 4000)}`);
   });
 }
 

@@ -91,18 +91,18 @@ async function cancel(caller: OutgoingCall, afterMs: number | undefined): Promis
   return true;
 }
 
-/** Hangs up through the API, as soon as the call is known there. */
+/** Hangs up through the API, as soon as the call is known there; again where the node was too busy to answer. */
 async function hangUp({ stack }: Scene, { callId }: OutgoingCall, afterMs: number) {
   await delay(afterMs);
   return eventually(`a hangup of ${callId}`, async () => {
     const { status, body } = await stack.api.post(`/v1/calls/sip:${encodeURIComponent(callId)}/hangup`);
-    if (status === 404) return undefined;
+    if (status === 404 || status === 503) return undefined;
     return { status, ...body };
   });
 }
 
 /** @throws Error with what each side saw and the record tells, where a side does not end */
-async function bothEnd({ stack, carrier, retell }: Scene, caller: OutgoingCall, callee?: IncomingCall) {
+async function bothEnd({ stack, carrier, retell }: Scene, { caller, callee, hangup }: Omit<Played, 'ms'>) {
   if (await within(Promise.all([caller.ended, callee?.ended]), PATIENCE_MS)) return;
   const sides = [carrier, retell].map(({ trace }) =>
     trace
@@ -112,7 +112,7 @@ async function bothEnd({ stack, carrier, retell }: Scene, caller: OutgoingCall, 
       ),
   );
   const { body } = await stack.api.get(`/v1/calls/sip:${encodeURIComponent(caller.callId)}`);
-  throw new Error(`a side has not ended: ${JSON.stringify([...sides, body.timeline], undefined, 1)}`);
+  throw new Error(`a side has not ended: ${JSON.stringify([hangup, ...sides, body.timeline], undefined, 1)}`);
 }
 
 async function play(scene: Scene, callees: Map<string, (call: IncomingCall) => void>, plan: Plan) {
@@ -126,7 +126,7 @@ async function play(scene: Scene, callees: Map<string, (call: IncomingCall) => v
   const dialled = performance.now();
   const [hangup] = await Promise.all([hangUp(scene, caller, plan.hangupMs), call(caller, plan)]);
   await answering;
-  await bothEnd(scene, caller, callee);
+  await bothEnd(scene, { caller, callee, hangup });
   return { caller, callee, hangup, ms: performance.now() - dialled - plan.hangupMs } satisfies Played;
 }
 

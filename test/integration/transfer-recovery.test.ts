@@ -15,7 +15,7 @@ t.test(
     const stage = new Stage(
       await oneCarrier(t, {
         controlPlane: 'process',
-        first: { transfer: { timeout_s: 8 } },
+        first: { transfer: { timeout_s: 12 } },
         config: { transfers: { per_minute: 10_000 } },
       }),
     );
