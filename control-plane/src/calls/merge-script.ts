@@ -28,7 +28,7 @@ const BETWEEN_KEPT_S = 3600;
 const INBOUND_KEPT_MS = 60_000;
 
 /**
- * Adds fields to a call's record, each only where it is not there yet, and in the same step does all that has to follow
+ * Adds fields to calls' records, each only where it is not there yet, and in the same step does all that has to follow
  * from them, so that a crash loses none of it:
  * - The indices change with the record's first fields, its names and its end. An inbound call that Retell has answered
  *   is in its number's index for a minute longer than it is up.
@@ -36,99 +36,110 @@ const INBOUND_KEPT_MS = 60_000;
  * - An ended call's detail record becomes due, again with what comes late.
  * Nothing is added to a record whose data was erased, or what tells of another call of Retell's than the record's.
  *
- * KEYS: record, all calls (by creation), open calls (by creation)
- * ARGV: id, retention in seconds, time in ms for the index, then field, value, ...
- * Returns the fields that were new, or false where they are about another call of Retell's.
+ * KEYS: all calls (by creation), open calls (by creation), then the records
+ * ARGV: retention in seconds, then for each record: id, time in ms for the index, how many fields, and field, value, ...
+ * Returns for each record the places of the fields that were new, from 1 on; 1 in place of all of them; or false where
+ * they are about another call of Retell's.
  */
 export const MERGE = `
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
-if #ARGV < 4 or redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return {} end
-local names = {}
-for i = 4, #ARGV, 2 do names[#names + 1] = ARGV[i] end
-local known = redis.call('HMGET', KEYS[1], unpack(names))
-local fresh = {}
-local added = {}
-for i, name in ipairs(names) do
-  if not known[i] then
-    fresh[#fresh + 1] = name
-    added[#added + 1] = name
-    added[#added + 1] = ARGV[2 * i + 3]
-  elseif name == 'retell_call_id' and known[i] ~= ARGV[2 * i + 3] then
-    return false
+local asked = {'erased_at', 'ended_at', 'detail_version', 'sip_call_id', 'retell_call_id', 'direction', 'number', 'from',
+  'to', 'carrier', 'answered_at', 'fell_back'}
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + time[2] / 1000
+
+local function merge(record, id, at_ms, place, count)
+  local names = {}
+  for i = 1, count do names[i] = ARGV[place + 2 * i - 2] end
+  for i, name in ipairs(asked) do names[count + i] = name end
+  local values = redis.call('HMGET', record, unpack(names))
+  local call = {}
+  for i, name in ipairs(asked) do call[name] = values[count + i] or nil end
+  if call.erased_at then return {} end
+  local fresh = {}
+  local is_fresh = {}
+  local added = {}
+  for i = 1, count do
+    local name, value = names[i], ARGV[place + 2 * i - 1]
+    if not values[i] then
+      fresh[#fresh + 1] = i
+      is_fresh[name] = true
+      added[#added + 1] = name
+      added[#added + 1] = value
+      call[name] = value
+    elseif name == 'retell_call_id' and values[i] ~= value then
+      return false
+    end
   end
-end
-if #fresh == 0 then return fresh end
-redis.call('HSET', KEYS[1], unpack(added))
-local indexed = redis.call('HLEN', KEYS[1]) == #fresh
-local answered = false
-local parties = false
-for _, field in ipairs(fresh) do
-  if field == 'sip_call_id' or field == 'retell_call_id' or field == 'ended_at' then indexed = true end
-  if field == 'number' then parties = true end
-  if field == 'number' or field == 'answered_at' or field == 'fell_back' or field == 'ended_at' then answered = true end
-end
-if indexed then
-  redis.call('ZADD', KEYS[2], 'NX', ARGV[3], ARGV[1])
-  local now = redis.call('HMGET', KEYS[1], 'sip_call_id', 'retell_call_id', 'ended_at')
-  local keys = {}
-  if now[1] then keys[1] = 'call-id:' .. now[1] end
-  if now[2] then keys[#keys + 1] = 'retell-call:' .. now[2] end
-  if now[3] then
-    redis.call('ZREM', KEYS[3], ARGV[1])
-    redis.call('ZADD', '${ENDED}', 'NX', now[3], ARGV[1])
-    redis.call('EXPIRE', KEYS[1], ARGV[2])
-    for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1], 'EX', ARGV[2]) end
-  else
-    redis.call('ZADD', KEYS[3], 'NX', ARGV[3], ARGV[1])
-    for _, key in ipairs(keys) do redis.call('SET', key, ARGV[1]) end
+  if #fresh == 0 then return fresh end
+
+  local first = redis.call('HSET', record, unpack(added)) == redis.call('HLEN', record)
+  if first then redis.call('ZADD', KEYS[1], 'NX', at_ms, id) end
+  if first or is_fresh.sip_call_id or is_fresh.retell_call_id or is_fresh.ended_at then
+    local keys = {}
+    if call.sip_call_id then keys[1] = 'call-id:' .. call.sip_call_id end
+    if call.retell_call_id then keys[#keys + 1] = 'retell-call:' .. call.retell_call_id end
+    if call.ended_at then
+      redis.call('ZREM', KEYS[2], id)
+      redis.call('ZADD', '${ENDED}', 'NX', call.ended_at, id)
+      redis.call('EXPIRE', record, ARGV[1])
+      for _, key in ipairs(keys) do redis.call('SET', key, id, 'EX', ARGV[1]) end
+    else
+      if first then redis.call('ZADD', KEYS[2], 'NX', at_ms, id) end
+      for _, key in ipairs(keys) do redis.call('SET', key, id) end
+    end
   end
-end
-if parties then
-  local call = redis.call('HMGET', KEYS[1], 'direction', 'number', 'from', 'to')
-  local other = string.gsub((call[1] == 'outbound' and call[4] or call[3]) or '', '%D', '')
-  if other ~= '' then
-    local key = '${BETWEEN}' .. call[2] .. ':' .. other
-    redis.call('ZADD', key, 'NX', ARGV[3], ARGV[1])
-    redis.call('EXPIRE', key, ${BETWEEN_KEPT_S})
+  if is_fresh.number then
+    local other = string.gsub((call.direction == 'outbound' and call.to or call.from) or '', '%D', '')
+    if other ~= '' then
+      local key = '${BETWEEN}' .. call.number .. ':' .. other
+      redis.call('ZADD', key, 'NX', at_ms, id)
+      redis.call('EXPIRE', key, ${BETWEEN_KEPT_S})
+    end
   end
-end
-if answered then
-  local call = redis.call('HMGET', KEYS[1], 'direction', 'number', 'answered_at', 'fell_back', 'ended_at')
-  if call[1] == 'inbound' and call[2] and call[3] then
-    local key = '${INBOUND}' .. call[2]
-    if call[4] then redis.call('ZREM', key, ARGV[1]) else redis.call('ZADD', key, call[5] or '+inf', ARGV[1]) end
-    if call[5] then redis.call('ZREMRANGEBYSCORE', key, '-inf', call[5] - ${INBOUND_KEPT_MS}) end
-    redis.call('EXPIRE', key, ARGV[2])
+  if call.direction == 'inbound' and call.number and call.answered_at and
+      (is_fresh.number or is_fresh.answered_at or is_fresh.fell_back or is_fresh.ended_at) then
+    local key = '${INBOUND}' .. call.number
+    if call.fell_back then redis.call('ZREM', key, id) else redis.call('ZADD', key, call.ended_at or '+inf', id) end
+    if call.ended_at then redis.call('ZREMRANGEBYSCORE', key, '-inf', call.ended_at - ${INBOUND_KEPT_MS}) end
+    redis.call('EXPIRE', key, ARGV[1])
   end
-end
-local subject = nil
-for _, field in ipairs(fresh) do
-  local type = call_events[field]
-  local transfer = nil
-  if not type then
-    local id, stage = string.match(field, '^transfer:(.+):(%l+)$')
-    if id then type, transfer = transfer_events[stage], id end
+  for _, i in ipairs(fresh) do
+    local field = names[i]
+    local type = call_events[field]
+    local transfer = nil
+    if not type then
+      local name, stage = string.match(field, '^transfer:(.+):(%l+)$')
+      if name then type, transfer = transfer_events[stage], name end
+    end
+    if type then
+      local entry = {'type', type, 'call', id}
+      if call.direction then entry[5], entry[6] = 'direction', call.direction end
+      if call.carrier then entry[#entry + 1], entry[#entry + 2] = 'carrier', call.carrier end
+      if transfer then entry[#entry + 1], entry[#entry + 2] = 'transfer', transfer end
+      redis.call('XADD', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', unpack(entry))
+    end
   end
-  if type then
-    subject = subject or redis.call('HMGET', KEYS[1], 'direction', 'carrier')
-    local entry = {'type', type, 'call', ARGV[1]}
-    if subject[1] then entry[5], entry[6] = 'direction', subject[1] end
-    if subject[2] then entry[#entry + 1], entry[#entry + 2] = 'carrier', subject[2] end
-    if transfer then entry[#entry + 1], entry[#entry + 2] = 'transfer', transfer end
-    redis.call('XADD', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', unpack(entry))
+  if call.ended_at then
+    local settle = call.detail_version and ${AMENDMENT_SETTLE_MS} or ${RECORD_SETTLE_MS}
+    local span = math.floor(now_ms / settle)
+    redis.call('ZADD', '${DETAIL_RECORDS_DUE}', 'NX', (span + 2) * settle, id .. '/' .. string.format('%d', span))
   end
+  local told = {}
+  for n, i in ipairs(fresh) do told[n] = names[i] end
+  redis.call('PUBLISH', record, table.concat(told, ' '))
+  return #fresh == count or fresh
 end
-if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 then
-  local time = redis.call('TIME')
-  local settle = ${RECORD_SETTLE_MS}
-  if redis.call('HEXISTS', KEYS[1], 'detail_version') == 1 then settle = ${AMENDMENT_SETTLE_MS} end
-  local span = math.floor((time[1] * 1000 + time[2] / 1000) / settle)
-  local due = (span + 2) * settle
-  redis.call('ZADD', '${DETAIL_RECORDS_DUE}', 'NX', due, ARGV[1] .. '/' .. string.format('%d', span))
+
+local results = {}
+local place = 2
+for i = 3, #KEYS do
+  local count = tonumber(ARGV[place + 2])
+  results[i - 2] = merge(KEYS[i], ARGV[place], ARGV[place + 1], place + 3, count)
+  place = place + 3 + 2 * count
 end
-redis.call('PUBLISH', KEYS[1], table.concat(fresh, ' '))
-return fresh
+return results
 `;
 
 /** The index of the calls between one of our numbers and another one: as text, whose digits count. */

@@ -11,15 +11,10 @@ export const OPEN = 'calls:open';
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    mergeCall(
-      record: string,
-      all: string,
-      open: string,
-      id: string,
-      retentionS: number,
-      atMs: number,
-      ...fields: string[]
-    ): Result<string[] | null, Context>;
+    mergeCalls(
+      keys: number,
+      ...keysAndArguments: (string | number)[]
+    ): Result<(number[] | 1 | null)[], Context>;
   }
 }
 
@@ -54,6 +49,8 @@ export interface CallFilter {
 
 /** Records read in one round trip. */
 const READ_STEP = 200;
+/** Records that one script merges: Redis does nothing else meanwhile, for a few ms. */
+const MERGE_STEP = 50;
 
 /** How many calls between the same two numbers one search looks at, the newest. */
 const SEARCH_LIMIT = 100;
@@ -78,7 +75,7 @@ export class CallStore {
   constructor(redis: Redis, retentionS: number) {
     this.#redis = redis;
     this.#retentionS = retentionS;
-    redis.defineCommand('mergeCall', { numberOfKeys: 3, lua: MERGE });
+    redis.defineCommand('mergeCalls', { lua: MERGE });
   }
 
   /**
@@ -91,27 +88,26 @@ export class CallStore {
     const records = oneEach(merges);
     if (records.size === 0) return [];
     const pipeline = this.#redis.pipeline();
-    for (const { id, atMs, fields } of records.values()) {
-      pipeline.mergeCall(
-        recordKey(id),
-        ALL,
-        OPEN,
-        id,
-        this.#retentionS,
-        atMs,
-        ...Object.entries(fields).flat(),
-      );
+    const all = [...records.values()];
+    for (let at = 0; at < all.length; at += MERGE_STEP) {
+      const some = all.slice(at, at + MERGE_STEP);
+      const keys = [ALL, OPEN, ...some.map(({ id }) => recordKey(id))];
+      const values = some.flatMap(({ id, atMs, fields }) => {
+        const list = Object.entries(fields).flat();
+        return [id, atMs, list.length / 2, ...list];
+      });
+      pipeline.mergeCalls(keys.length, ...keys, this.#retentionS, ...values);
     }
-    const results = (await pipeline.exec()) ?? [];
-    const fresh = new Map<string, Set<string> | undefined>();
-    for (const [i, key] of [...records.keys()].entries()) {
-      const [error, names] = results[i] as [Error | null, string[] | null];
+    const results: (number[] | 1 | null)[] = [];
+    for (const [error, some] of (await pipeline.exec()) ?? []) {
       if (error) throw error;
-      fresh.set(key, names === null ? undefined : new Set(names));
+      results.push(...(some as (number[] | 1 | null)[]));
     }
+    const fresh = new Map<Merge, Set<string> | undefined>();
+    for (const [i, record] of all.entries()) fresh.set(record, freshOf(record.fields, results[i] ?? null));
     // A field that several merges of one record have is new with the first of them.
     return merges.map((merge) => {
-      const names = fresh.get(subjectOf(merge));
+      const names = fresh.get(records.get(subjectOf(merge)) as Merge);
       return names && Object.keys(merge.fields).filter((name) => names.delete(name));
     });
   }
@@ -239,15 +235,21 @@ export class CallStore {
 function oneEach(merges: readonly Merge[]): Map<string, Merge> {
   const records = new Map<string, Merge>();
   for (const merge of merges) {
-    const { id, atMs, fields } = merge;
-    const before = records.get(subjectOf(merge));
-    records.set(subjectOf(merge), {
-      id,
-      atMs: before?.atMs ?? atMs,
-      fields: { ...fields, ...before?.fields },
-    });
+    const subject = subjectOf(merge);
+    const before = records.get(subject);
+    records.set(
+      subject,
+      before === undefined ? merge : { ...before, fields: { ...merge.fields, ...before.fields } },
+    );
   }
   return records;
+}
+
+/** The names of the fields that were new, by what the merge returned. */
+function freshOf(fields: RecordFields, result: number[] | 1 | null): Set<string> | undefined {
+  if (result === null) return undefined;
+  const names = Object.keys(fields);
+  return new Set(result === 1 ? names : result.map((place) => names[place - 1] as string));
 }
 
 /** What a merge is about: those of one record that name different calls of Retell's stay apart. */

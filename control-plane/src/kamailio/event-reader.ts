@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { StreamConsumer, type StreamEntry } from '../stream-consumer.js';
 import type { SipEvent } from './events.js';
+import { Gathering } from './gathering.js';
 import { EventFormatError, parseEvents } from './parse-events.js';
 
 /** Batches that cannot be read are kept here for a human to look at, the newest of them. */
@@ -22,7 +23,7 @@ export interface EventReaderOptions {
   unreadable: () => void;
   /** A batch that another consumer took and did not acknowledge for so long is taken over, in ms. Default 5,000. */
   claimAfterMs?: number;
-  /** Most batches in one read. Default 100. */
+  /** Most batches in one read. Default 200: more than 4,000 calls/s tell in one window of `Gathering`. */
   count?: number;
 }
 
@@ -32,9 +33,12 @@ export class EventReader {
   readonly #consumer: StreamConsumer;
   /** Batches that were put aside: their entries may be handled again. */
   readonly #setAside = new Set<string>();
+  readonly #gathering = new Gathering();
+  /** Events of the last read. */
+  #read = 0;
 
   constructor(options: EventReaderOptions) {
-    const { redis, nodes, consumer, warn, claimAfterMs, count } = options;
+    const { redis, nodes, consumer, warn, claimAfterMs, count = 200 } = options;
     this.#o = options;
     this.#consumer = new StreamConsumer({
       redis,
@@ -43,8 +47,9 @@ export class EventReader {
       what: 'call events',
       handle: (stream, entries) => this.#handle(stream, entries),
       warn,
+      count,
+      restMs: (batches) => this.#restMs(batches < count),
       ...(claimAfterMs === undefined ? {} : { claimAfterMs }),
-      ...(count === undefined ? {} : { count }),
     });
   }
 
@@ -61,6 +66,14 @@ export class EventReader {
     for (const entry of entries) events.push(...(await this.#parse(stream, entry)));
     await this.#o.handle(nodeOf(stream), events);
     for (const [id] of entries) this.#setAside.delete(`${stream} ${id}`);
+    this.#read += events.length;
+  }
+
+  /** @param all whether the last read has left nothing: a backlog does not wait */
+  #restMs(all: boolean): number {
+    const rest = this.#gathering.restMs(this.#read, performance.now());
+    this.#read = 0;
+    return all ? rest : 0;
   }
 
   /** An entry that cannot be read is put aside and counted: it must not stop those behind it. */
