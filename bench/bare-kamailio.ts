@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../control-plane/src/cli/paths.js';
 import { freePort } from '../control-plane/src/cli/ports.js';
+import { NICENESS } from '../control-plane/src/cli/precedence.js';
 import { Part } from '../test/harness/part.js';
 import type { SipPeer } from '../test/harness/sip-peer.js';
 import type { TestLike } from '../test/harness/stack.js';
@@ -12,7 +13,7 @@ export interface BareOptions {
   workers: number;
   sharedMemoryMb: number;
   packageMemoryMb: number;
-  /** `tlsf` is what ours has (default), `shipped` what Kamailio takes by itself. */
+  /** `tlsf` is what ours has (default), and its precedence; `shipped` what Kamailio takes by itself. */
   allocator?: 'tlsf' | 'shipped';
   /** Who asks through it, and the URI of who answers OPTIONS: that tells when it serves. */
   asking: SipPeer;
@@ -42,6 +43,7 @@ export async function startBareKamailio(
         ...['-m', String(options.sharedMemoryMb), '-M', String(options.packageMemoryMb)],
         ...(options.allocator === 'shipped' ? [] : ['-x', 'tlsf', '-X', 'tlsf']),
       ],
+      ...(options.allocator === 'shipped' ? {} : { niceness: NICENESS.kamailio }),
       cwd: directory,
       ready: async () => {
         const { status } = await options.asking.request('OPTIONS', {

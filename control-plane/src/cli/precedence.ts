@@ -1,20 +1,37 @@
 import { writeFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 
-/** How far this process steps back, of 19 at most, where it was not started further back (setpriority(2)). */
-const NICENESS = 5;
+/**
+ * Who goes first where CPUs are short, as niceness (setpriority(2)): Kamailio, because events wait in their queues and
+ * calls do not.
+ */
+export const NICENESS = { kamailio: -5, redis: 5, control_plane: 5 } as const;
+
+/** Most that a process can step back. */
+const LAST = 19;
 
 /**
- * Lets Kamailio and Redis go first where CPUs are short: events wait in their queues, calls would not. Linux may group
- * processes by session; niceness then counts for the group (sched(7), "The autogroup feature").
+ * Moves a process that has just been started, and what it starts, in relation to this one. To come forward takes a
+ * privilege: without it the process stays where it is.
+ *
+ * @param pid leader of a session of its own
  */
+export function move(pid: number, niceness: number): void {
+  give(pid, Math.min(getPriority() + niceness, LAST));
+}
+
+/** Lets this process step back, where it was not started further back. */
 export function stepBack(): void {
   // To come forward again takes a privilege, and is not wanted.
-  const niceness = Math.max(getPriority(), NICENESS);
-  setPriority(niceness);
+  give(process.pid, Math.max(getPriority(), NICENESS.control_plane));
+}
+
+function give(pid: number, niceness: number): void {
   try {
-    writeFileSync('/proc/self/autogroup', String(niceness));
+    setPriority(pid, niceness);
+    // Linux may group processes by session; niceness then counts for the group (sched(7), "The autogroup feature").
+    writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
   } catch {
-    // There are no such groups here.
+    // It may not, is gone already, or there are no such groups.
   }
 }

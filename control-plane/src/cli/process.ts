@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GroupWatchdog } from './group-watchdog.js';
+import { move } from './precedence.js';
 
 const KEPT_OUTPUT_LINES = 20;
 const MAX_LINE_LENGTH = 8192;
@@ -29,6 +30,8 @@ export interface ProcessSpec {
   stopTimeoutMs?: number;
   /** Goes to the process itself, not to its group; default SIGTERM. */
   stopSignal?: NodeJS.Signals;
+  /** In relation to this process (precedence.ts); default 0. */
+  niceness?: number;
 }
 
 export type SupervisorErrorCode = 'ERR_PROCESS_EXITED' | 'ERR_PROCESS_NOT_READY' | 'ERR_SUPERVISOR_STOPPED';
@@ -81,7 +84,10 @@ export class RunningProcess {
     });
     this.#child = child;
     this.group = child.pid;
-    if (child.pid !== undefined) watchdog.add(child.pid);
+    if (child.pid !== undefined) {
+      watchdog.add(child.pid);
+      if (spec.niceness !== undefined) move(child.pid, spec.niceness);
+    }
     const keepLine = (line: string) => {
       this.lastLines.push(line);
       if (this.lastLines.length > KEPT_OUTPUT_LINES) this.lastLines.shift();

@@ -9,6 +9,7 @@ import { renderNodeFile } from '../kamailio/node-file.js';
 import { RpcClient } from '../kamailio/rpc-client.js';
 import { connectRedis } from '../redis.js';
 import { ROOT } from './paths.js';
+import { NICENESS } from './precedence.js';
 import type { ProcessSpec } from './process.js';
 
 /** Pause between two looks at a part that is coming up, in ms. */
@@ -43,6 +44,7 @@ export async function redisProcess(options: {
       // A call's record is one hash of some 40 fields: kept packed it takes a third of the memory.
       ...['--hash-max-listpack-value', '1024'],
     ],
+    niceness: NICENESS.redis,
     ready: async (signal) => {
       const redis = connectRedis(`redis://${host}:${port}`, () => {}, 1000);
       try {
@@ -85,6 +87,7 @@ export async function kamailioProcess(options: KamailioProcessOptions): Promise<
       ...['-x', 'tlsf', '-X', 'tlsf', '-m', String(config.kamailio.shared_memory_mb)],
       ...['-M', String(PACKAGE_MEMORY_MB)],
     ],
+    niceness: NICENESS.kamailio,
     cwd: directory,
     env: { KAMAILIO_RPC_TOKEN: rpcToken, REDIS_PASSWORD: decodeURIComponent(new URL(redisUrl).password) },
     ready: async (signal) => {
