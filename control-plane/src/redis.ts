@@ -1,4 +1,12 @@
-import { Redis } from 'ioredis';
+import { Command, Redis } from 'ioredis';
+
+// Hashes as dictionaries (calls/record.ts, `recordFields`).
+Command.setReplyTransformer('hgetall', (reply: unknown) => {
+  if (!Array.isArray(reply)) return reply;
+  const fields: Record<string, string> = Object.create(null);
+  for (let i = 0; i < reply.length; i += 2) fields[reply[i]] = reply[i + 1];
+  return fields;
+});
 
 /** Told of a connection's errors; ioredis reconnects by itself. */
 export type RedisWarn = (detail: Record<string, unknown>, message: string) => void;

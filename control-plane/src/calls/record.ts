@@ -19,20 +19,23 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
   const at = String(event.at / 1000);
   switch (event.type) {
     case 'invite':
-      return {
-        direction: event.direction,
-        ...given({ carrier: event.carrier }),
-        node,
-        ...given({ number: event.number }),
-        from: event.from,
-        to: event.to,
-        sip_call_id: event.sip_call_id,
-        from_tag: event.from_tag,
-        source: event.source,
-        created_at: at,
-        invited_at: at,
-        ...timeline(event, { source: event.source }),
-      };
+      return timeline(
+        event,
+        { source: event.source },
+        {
+          direction: event.direction,
+          ...given({ carrier: event.carrier }),
+          node,
+          ...given({ number: event.number }),
+          from: event.from,
+          to: event.to,
+          sip_call_id: event.sip_call_id,
+          from_tag: event.from_tag,
+          source: event.source,
+          created_at: at,
+          invited_at: at,
+        },
+      );
     case 'attempt_failed':
       return timeline(event, {
         ...(event.owner === 'retell' ? {} : { carrier: event.owner }),
@@ -41,34 +44,37 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
         ...statedReason(event),
       });
     case 'fallback':
-      return { fell_back: '1', ...timeline(event, { gateway: event.gateway, reason: event.reason }) };
+      return timeline(event, { gateway: event.gateway, reason: event.reason }, { fell_back: '1' });
     case 'limited':
       return timeline(event, given({ limit: event.limit, carrier: event.carrier }));
     case 'header_dropped':
       return timeline(event, { header: event.header, length: event.length });
     case 'ringing':
-      return { ringing_at: at, ...timeline(event, { gateway: event.gateway, status: event.code }) };
+      return timeline(event, { gateway: event.gateway, status: event.code }, { ringing_at: at });
     case 'answered': {
       const { h_entry, h_id, from_uri, to_uri, caller, callee } = event;
-      return {
-        ...given({ carrier: event.carrier }),
-        gateway: event.gateway,
-        answered_at: at,
-        sip_status: '200',
-        ...given({ codec: event.codec }),
-        ...(event.max_duration_s === undefined ? {} : { max_duration_s: String(event.max_duration_s) }),
-        dialog: JSON.stringify({ h_entry, h_id, from_uri, to_uri, caller, callee }),
-        ...timeline(event, { gateway: event.gateway }),
-      };
+      return timeline(
+        event,
+        { gateway: event.gateway },
+        {
+          ...given({ carrier: event.carrier }),
+          gateway: event.gateway,
+          answered_at: at,
+          sip_status: '200',
+          ...given({ codec: event.codec }),
+          ...(event.max_duration_s === undefined ? {} : { max_duration_s: String(event.max_duration_s) }),
+          dialog: JSON.stringify({ h_entry, h_id, from_uri, to_uri, caller, callee }),
+        },
+      );
     }
     case 'cancel_sent':
-      return { cancel_sent_at: at, ...timeline(event, {}) };
+      return timeline(event, {}, { cancel_sent_at: at });
     case 'cancel_answered':
-      return { cancel_status: String(event.code), ...timeline(event, { status: event.code }) };
+      return timeline(event, { status: event.code }, { cancel_status: String(event.code) });
     case 'cancel_unanswered':
-      return { cancel_unanswered: '1', ...timeline(event, {}) };
+      return timeline(event, {}, { cancel_unanswered: '1' });
     case 'refusal_acked':
-      return { refusal_acked_at: at, ...timeline(event, {}) };
+      return timeline(event, {}, { refusal_acked_at: at });
     case 'refer_sent':
     case 'refer_answered':
     case 'refer_notified':
@@ -76,24 +82,26 @@ export function fieldsOfEvent(event: CallEvent, node: string): RecordFields {
     case 'refer_refused':
       return fieldsOfTransferEvent(event);
     case 'ended':
-      return {
+      return timeline(event, given({ by: event.by, reason: event.reason, ...statedReason(event) }), {
         ended_at: at,
         ended_by: event.by,
         ...given({ reason: event.reason }),
         ...reasonFields(event),
-        ...timeline(event, given({ by: event.by, reason: event.reason, ...statedReason(event) })),
-      };
+      });
     case 'bye_confirmed':
-      return { bye_confirmed_at: at, ...timeline(event, { status: event.code }) };
+      return timeline(event, { status: event.code }, { bye_confirmed_at: at });
     case 'failed':
-      return {
-        ended_at: at,
-        ended_by: event.by ?? 'failure',
-        ...given({ carrier: event.carrier, gateway: event.gateway, reason: event.reason }),
-        ...(event.code === undefined ? {} : { sip_status: String(event.code) }),
-        ...reasonFields(event),
-        ...timeline(event, { status: event.code, reason: event.reason, ...statedReason(event) }),
-      };
+      return timeline(
+        event,
+        { status: event.code, reason: event.reason, ...statedReason(event) },
+        {
+          ended_at: at,
+          ended_by: event.by ?? 'failure',
+          ...given({ carrier: event.carrier, gateway: event.gateway, reason: event.reason }),
+          ...(event.code === undefined ? {} : { sip_status: String(event.code) }),
+          ...reasonFields(event),
+        },
+      );
   }
 }
 
@@ -166,23 +174,21 @@ export function fieldsOfBye(event: ByeEvent, call: Call): RecordFields {
   const at = String(event.at / 1000);
   if (event.type === 'bye_untracked') {
     const by = legOfTag(call, event.from_tag);
-    return {
-      ended_at: at,
-      ended_by: by,
-      ...reasonFields(event),
-      ...timeline({ at: event.at, type: 'ended' }, { by, untracked: true, ...statedReason(event) }),
-    };
+    return timeline(
+      { at: event.at, type: 'ended' },
+      { by, untracked: true, ...statedReason(event) },
+      { ended_at: at, ended_by: by, ...reasonFields(event) },
+    );
   }
   const leg = legOfTag(call, event.to_tag);
-  const entry = timeline(event, { leg, status: event.code });
-  if (event.type === 'bye_sent') return { [`bye_${leg}_sent_at`]: at, ...entry };
-  return {
+  const detail = { leg, status: event.code };
+  if (event.type === 'bye_sent') return timeline(event, detail, { [`bye_${leg}_sent_at`]: at });
+  return timeline(event, detail, {
     [`bye_${leg}_status`]: String(event.code),
     [`bye_${leg}_answered_at`]: at,
     ended_at: at,
     ended_by: call.hangup_ended_by ?? 'timeout',
-    ...entry,
-  };
+  });
 }
 
 /**
@@ -211,10 +217,26 @@ export function matchFields(retellCallId: string, by: MatchedBy): RecordFields {
 /**
  * One entry of the timeline as a field of the record. `at` is in microseconds since 1970: only both legs can tell the
  * same of one moment.
+ *
+ * @param fields what else an event adds
  */
-export function timeline(event: { at: number; type: string }, detail: Record<string, unknown>): RecordFields {
+export function timeline(
+  event: { at: number; type: string },
+  detail: Record<string, unknown>,
+  fields: RecordFields = {},
+): RecordFields {
   const leg = detail.leg === undefined ? '' : `:${detail.leg}`;
-  return { [`${TIMELINE_PREFIX}${event.at}:${event.type}${leg}`]: JSON.stringify(detail) };
+  const all = recordFields(fields);
+  all[`${TIMELINE_PREFIX}${event.at}:${event.type}${leg}`] = JSON.stringify(detail);
+  return all;
+}
+
+/**
+ * The fields of several in one object, the last of each. It has no prototype, and so is a dictionary to V8: the names
+ * of timeline entries are all different, and each would lead to a hidden class of its own.
+ */
+export function recordFields(...several: RecordFields[]): RecordFields {
+  return Object.assign(Object.create(null), ...several);
 }
 
 /**

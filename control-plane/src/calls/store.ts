@@ -3,7 +3,7 @@ import { type Call, type CallState, stateOf } from './call.js';
 import { callOfRecord } from './call-of-record.js';
 import { INBOUND, MERGE, partiesKey } from './merge-script.js';
 import { type Page, pageOfCalls } from './paging.js';
-import type { RecordFields } from './record.js';
+import { type RecordFields, recordFields } from './record.js';
 
 const ALL = 'calls:all';
 /** Redis' index of the calls that have not ended, by their creation. */
@@ -239,7 +239,7 @@ function oneEach(merges: readonly Merge[]): Map<string, Merge> {
     const before = records.get(subject);
     records.set(
       subject,
-      before === undefined ? merge : { ...before, fields: { ...merge.fields, ...before.fields } },
+      before === undefined ? merge : { ...before, fields: recordFields(merge.fields, before.fields) },
     );
   }
   return records;
