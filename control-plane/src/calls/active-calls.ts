@@ -22,6 +22,8 @@ type Known = Omit<ActiveCount, 'calls'>;
  */
 export class ActiveCalls {
   readonly #redis: Redis;
+  /** Each sort once: what is held of a call is its id and a reference. */
+  readonly #sorts = new Map<string, Known>();
   #answered = new Map<string, Known>();
 
   constructor(redis: Redis) {
@@ -44,35 +46,36 @@ export class ActiveCalls {
     }
     const others: Known[] = [];
     for (const [i, values] of (await fieldsOf(this.#redis, unread, FIELDS)).entries()) {
-      const call = knownOf(values);
+      const call = this.#sortOf(values);
       if (call?.state === 'answered') answered.set(unread[i] as string, call);
       else if (call !== undefined) others.push(call);
     }
     this.#answered = answered;
     return countsOf([...answered.values(), ...others]);
   }
-}
-
-/** undefined for a call that is not there (any more), or that no node has. */
-function knownOf(values: readonly (string | null)[]): Known | undefined {
-  const [direction, carrier, ringing, answered, requestedBy, callId] = values.map((v) => v ?? undefined);
-  if (direction !== 'inbound' && direction !== 'outbound') return undefined;
-  if (isUnplaced({ requested_by: requestedBy, sip_call_id: callId })) return undefined;
-  const state = stateOf({
-    ringing_at: ringing === undefined ? undefined : Number(ringing),
-    answered_at: answered === undefined ? undefined : Number(answered),
-    ended_at: undefined,
-  });
-  return { direction, carrier, state };
+  /** undefined for a call that is not there (any more), or that no node has. */
+  #sortOf(values: readonly (string | null)[]): Known | undefined {
+    const [direction, carrier, ringing, answered, requestedBy, callId] = values.map((v) => v ?? undefined);
+    if (direction !== 'inbound' && direction !== 'outbound') return undefined;
+    if (isUnplaced({ requested_by: requestedBy, sip_call_id: callId })) return undefined;
+    const state = stateOf({
+      ringing_at: ringing === undefined ? undefined : Number(ringing),
+      answered_at: answered === undefined ? undefined : Number(answered),
+      ended_at: undefined,
+    });
+    const name = `${direction} ${state} ${carrier ?? ''}`;
+    const sort = this.#sorts.get(name) ?? { direction, carrier, state };
+    this.#sorts.set(name, sort);
+    return sort;
+  }
 }
 
 function countsOf(calls: readonly Known[]): ActiveCount[] {
-  const counts = new Map<string, ActiveCount>();
-  for (const { direction, carrier, state } of calls) {
-    const key = `${direction} ${state} ${carrier ?? ''}`;
-    const count = counts.get(key) ?? { direction, carrier, state, calls: 0 };
+  const counts = new Map<Known, ActiveCount>();
+  for (const sort of calls) {
+    const count = counts.get(sort) ?? { ...sort, calls: 0 };
     count.calls += 1;
-    counts.set(key, count);
+    counts.set(sort, count);
   }
   return [...counts.values()];
 }

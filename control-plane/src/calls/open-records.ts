@@ -32,6 +32,8 @@ export interface RecordCount {
  */
 export class OpenRecords {
   readonly #redis: Redis;
+  /** Names of nodes and carriers, each once: many records have the same. */
+  readonly #names = new Map<string, string>();
   #known = new Map<string, OpenRecord>();
 
   constructor(redis: Redis) {
@@ -69,11 +71,18 @@ export class OpenRecords {
     const values = await fieldsOf(this.#redis, idsOf(records), [...FIELDS, REQUESTED_BY]);
     for (const [i, [node, carrier, callId, requestedBy]] of values.entries()) {
       const record = records[i] as OpenRecord;
-      record.node = node ?? undefined;
-      record.carrier = carrier ?? undefined;
+      record.node = this.#shared(node);
+      record.carrier = this.#shared(carrier);
       record.sip_call_id = callId ?? undefined;
       record.requested_by = requestedBy ?? undefined;
     }
+  }
+
+  #shared(name: string | null | undefined): string | undefined {
+    if (name === null || name === undefined) return undefined;
+    const shared = this.#names.get(name) ?? name;
+    this.#names.set(name, shared);
+    return shared;
   }
 }
 
