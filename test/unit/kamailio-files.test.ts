@@ -140,11 +140,12 @@ t.test(
     t.same(rows('limits'), [
       '1:concurrent\\:\\:all:0:1:50:0',
       '2:duration\\:\\:all:0:1:7200:0',
-      '3:transfers:0:1:60:0',
-      '4:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
-      '5:duration\\:\\:carrier\\:\\:acme:0:1:1200:0',
-      '6:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
-      '7:duration\\:\\:number\\:\\:+14155550100:0:1:600:0',
+      '3:concurrent\\:\\:carrier\\:\\:acme:0:1:5:0',
+      '4:duration\\:\\:carrier\\:\\:acme:0:1:1200:0',
+      '5:rate\\:\\:number\\:\\:+14155550100:0:1:2:0',
+      '6:duration\\:\\:number\\:\\:+14155550100:0:1:600:0',
+      '7:any:0:1:1:0',
+      '8:transfers:0:1:60:0',
     ]);
     t.same(rows('fallbacks'), [
       '1:+14155550100:0:0:sip\\:+14155550199@198.51.100.10:0',

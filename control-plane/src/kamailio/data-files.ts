@@ -169,12 +169,13 @@ function limits(config: Config): Rows {
     ...(limit?.calls_per_second === undefined ? [] : [[`rate::${who}`, limit.calls_per_second] as const]),
     ...(duration === undefined ? [] : [[`duration::${who}`, duration] as const]),
   ];
-  return [
+  const rows: Rows = [
     ...of('all', config.calls),
-    ['transfers', config.transfers.per_minute],
     ...config.carriers.flatMap((carrier) => of(`carrier::${carrier.name}`, carrier)),
     ...config.numbers.flatMap((number) => of(`number::${number.number}`, number)),
   ];
+  const hasCounted = rows.some(([key]) => !key.startsWith('duration::'));
+  return [...rows, ...(hasCounted ? [['any', 1] as const] : []), ['transfers', config.transfers.per_minute]];
 }
 
 /** Rows of uacreg; a carrier's name is the user of our Contact. */
