@@ -70,6 +70,8 @@ for (const [shown, user] of [
       disconnection_reason: 'call_transfer',
       transfer_destination: DESTINATION,
     });
+    // Webhooks are on their way side by side.
+    await until(() => sink.received.length >= 4);
     t.same(events(sink).sort(), ['call_ended', 'transfer_bridged', 'transfer_ended', 'transfer_started']);
     t.match(sink.received[0]?.payload, {
       transfer_destination: { number: DESTINATION },
