@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { EVENTS_PER_CALL } from '../../control-plane/src/cli/size/figures.js';
 import { EVENTS_PER_MB } from '../../control-plane/src/kamailio/node-file.js';
 import type { TestLike } from '../../test/harness/stack.js';
 import { type Callees, startCallees } from './callees.js';
@@ -164,7 +165,6 @@ function startSystem(
 const DIALOG_KIB = 12;
 const TRANSACTIONS_KIB = 120;
 const LEAST_MB = 256;
-const EVENTS_PER_CALL = 5;
 /** How long Redis may be away without an event being lost, in s: chaos pauses it for half of that. */
 const REDIS_AWAY_S = 30;
 

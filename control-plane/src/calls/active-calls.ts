@@ -53,6 +53,7 @@ export class ActiveCalls {
     this.#answered = answered;
     return countsOf([...answered.values(), ...others]);
   }
+
   /** undefined for a call that is not there (any more), or that no node has. */
   #sortOf(values: readonly (string | null)[]): Known | undefined {
     const [direction, carrier, ringing, answered, requestedBy, callId] = values.map((v) => v ?? undefined);

@@ -9,12 +9,12 @@ const ALL = 'calls:all';
 /** Redis' index of the calls that have not ended, by their creation. */
 export const OPEN = 'calls:open';
 
+/** Of one record: the places of the fields that were new, 1 for all, null where they are about another call of Retell's. */
+type MergeResult = number[] | 1 | null;
+
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    mergeCalls(
-      keys: number,
-      ...keysAndArguments: (string | number)[]
-    ): Result<(number[] | 1 | null)[], Context>;
+    mergeCalls(keys: number, ...keysAndArguments: (string | number)[]): Result<MergeResult[], Context>;
   }
 }
 
@@ -88,26 +88,27 @@ export class CallStore {
     const records = oneEach(merges);
     if (records.size === 0) return [];
     const pipeline = this.#redis.pipeline();
-    const all = [...records.values()];
+    const all = [...records];
     for (let at = 0; at < all.length; at += MERGE_STEP) {
       const some = all.slice(at, at + MERGE_STEP);
-      const keys = [ALL, OPEN, ...some.map(({ id }) => recordKey(id))];
-      const values = some.flatMap(({ id, atMs, fields }) => {
+      const keys = [ALL, OPEN, ...some.map(([, { id }]) => recordKey(id))];
+      const values = some.flatMap(([, { id, atMs, fields }]) => {
         const list = Object.entries(fields).flat();
         return [id, atMs, list.length / 2, ...list];
       });
       pipeline.mergeCalls(keys.length, ...keys, this.#retentionS, ...values);
     }
-    const results: (number[] | 1 | null)[] = [];
+    const results: MergeResult[] = [];
     for (const [error, some] of (await pipeline.exec()) ?? []) {
       if (error) throw error;
-      results.push(...(some as (number[] | 1 | null)[]));
+      results.push(...(some as MergeResult[]));
     }
-    const fresh = new Map<Merge, Set<string> | undefined>();
-    for (const [i, record] of all.entries()) fresh.set(record, freshOf(record.fields, results[i] ?? null));
+    const fresh = new Map(
+      all.map(([subject, { fields }], i) => [subject, freshOf(fields, results[i] ?? null)]),
+    );
     // A field that several merges of one record have is new with the first of them.
     return merges.map((merge) => {
-      const names = fresh.get(records.get(subjectOf(merge)) as Merge);
+      const names = fresh.get(subjectOf(merge));
       return names && Object.keys(merge.fields).filter((name) => names.delete(name));
     });
   }
@@ -246,7 +247,7 @@ function oneEach(merges: readonly Merge[]): Map<string, Merge> {
 }
 
 /** The names of the fields that were new, by what the merge returned. */
-function freshOf(fields: RecordFields, result: number[] | 1 | null): Set<string> | undefined {
+function freshOf(fields: RecordFields, result: MergeResult): Set<string> | undefined {
   if (result === null) return undefined;
   const names = Object.keys(fields);
   return new Set(result === 1 ? names : result.map((place) => names[place - 1] as string));
