@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import t from 'tap';
 import { stateOf } from '../../control-plane/src/calls/call.js';
+import { callView } from '../../control-plane/src/calls/call-view.js';
 import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
 import { CallStore } from '../../control-plane/src/calls/store.js';
 import { parseEvents } from '../../control-plane/src/kamailio/parse-events.js';
@@ -39,16 +40,16 @@ t.test('events in every order, each twice, make the same record as in theirs', a
     },
   });
   const orders = permutations(events);
-  const records: unknown[] = [];
+  const records = new Set<string>();
   for (const order of orders) {
     await redis.flushdb();
     for (const event of [...order, ...order]) await handler.handle('node1', [event]);
     const call = await store.get(record.id);
     t.equal(call && stateOf(call), 'ended');
     t.equal(await redis.zcard('calls:open'), 0);
-    records.push(call);
+    records.add(JSON.stringify(call && callView(call)));
   }
-  t.equal(new Set(records.map((call) => JSON.stringify(call))).size, 1);
+  t.equal(records.size, 1);
   t.equal(started, orders.length, 'each call is counted once');
 });
 

@@ -26,7 +26,9 @@ const CLAIM = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local pieces = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[2])
-for _, piece in ipairs(pieces) do redis.call('ZADD', KEYS[1], now + ARGV[1], piece) end
+local leased = {}
+for i, piece in ipairs(pieces) do leased[i * 2 - 1], leased[i * 2] = now + ARGV[1], piece end
+if #pieces > 0 then redis.call('ZADD', KEYS[1], unpack(leased)) end
 return pieces
 `;
 

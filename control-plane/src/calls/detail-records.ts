@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Redis, Result } from 'ioredis';
 import { type Call, stateOf } from './call.js';
 import { type DetailRecord, detailRecordOf } from './detail-record.js';
@@ -11,38 +11,35 @@ import { type CallStore, recordKey } from './store.js';
 export const DETAIL_RECORDS = 'calls:records';
 
 /**
- * Writes a call's detail record into the stream, where it is not what was written last, and tells of it. The digest of
- * what was written is kept with the call, so it is written once however often it is tried.
+ * Writes calls' detail records into the stream, each where it is not what was written last, and tells of it. The digest
+ * of what was written is kept with the call, so it is written once however often it is tried.
  *
- * KEYS: the call's record, stream of detail records, stream of events
- * ARGV: id, digest, detail record, direction, carrier
- * Returns the version that was written, or 0.
+ * KEYS: stream of detail records, stream of events, then the calls' records
+ * ARGV: for each call id, digest, detail record, direction, carrier
+ * Returns for each the version that was written, or 0.
  */
 const WRITE = `
-if redis.call('HEXISTS', KEYS[1], 'ended_at') == 0 or redis.call('HEXISTS', KEYS[1], 'erased_at') == 1 then return 0 end
-if redis.call('HGET', KEYS[1], 'detail_digest') == ARGV[2] then return 0 end
-local version = redis.call('HINCRBY', KEYS[1], 'detail_version', 1)
-local entry = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1], 'version', version, 'record', ARGV[3])
-local entries = redis.call('HGET', KEYS[1], 'detail_entries')
-redis.call('HSET', KEYS[1], 'detail_digest', ARGV[2], 'detail_entries', (entries and entries .. ' ' or '') .. entry)
-local type = version == 1 and '${'record.created' satisfies PublicEventType}' or '${'record.amended' satisfies PublicEventType}'
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', 'type', type, 'call', ARGV[1],
-  'direction', ARGV[4], 'carrier', ARGV[5])
-return version
+local function write(call, id, digest, record, direction, carrier)
+  local known = redis.call('HMGET', call, 'ended_at', 'erased_at', 'detail_digest', 'detail_version', 'detail_entries')
+  if not known[1] or known[2] or known[3] == digest then return 0 end
+  local version = (tonumber(known[4]) or 0) + 1
+  local entry = redis.call('XADD', KEYS[1], '*', 'id', id, 'version', version, 'record', record)
+  local entries = (known[5] and known[5] .. ' ' or '') .. entry
+  redis.call('HSET', call, 'detail_digest', digest, 'detail_version', version, 'detail_entries', entries)
+  local type = version == 1 and '${'record.created' satisfies PublicEventType}' or '${'record.amended' satisfies PublicEventType}'
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', 'type', type, 'call', id,
+    'direction', direction, 'carrier', carrier)
+  return version
+end
+
+local versions = {}
+for i = 3, #KEYS do versions[i - 2] = write(KEYS[i], unpack(ARGV, i * 5 - 14, i * 5 - 10)) end
+return versions
 `;
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
-    writeDetailRecord(
-      record: string,
-      stream: string,
-      events: string,
-      id: string,
-      digest: string,
-      detailRecord: string,
-      direction: string,
-      carrier: string,
-    ): Result<number, Context>;
+    writeDetailRecords(keys: number, ...keysAndArguments: string[]): Result<number[], Context>;
   }
 }
 
@@ -74,41 +71,33 @@ export class DetailRecords {
     this.#redis = redis;
     this.#store = store;
     this.#retentionS = retentionS;
-    redis.defineCommand('writeDetailRecord', { numberOfKeys: 3, lua: WRITE });
+    redis.defineCommand('writeDetailRecords', { lua: WRITE });
   }
 
   /**
-   * Writes the detail records of calls that have ended, as far as anything has come since they were written last.
+   * Writes the detail records of calls that have ended, as far as anything has come since they were written last. Redis
+   * does nothing else meanwhile, so they are to be few.
    *
    * @param written told of each that was written, by its version: 1 for the first of a call, more for amendments
-   * @throws where one could not be written, once it has told of the others
    */
   async write(ids: readonly string[], written: DetailRecordObserver): Promise<void> {
-    const pipeline = this.#redis.pipeline();
     const ended: [record: DetailRecord, call: Call][] = [];
+    const keys = [DETAIL_RECORDS, PUBLIC_EVENTS];
+    const values: string[] = [];
     for (const call of await this.#store.getAll(ids)) {
       if (call === undefined || stateOf(call) !== 'ended') continue;
       const record = detailRecordOf(call);
       ended.push([record, call]);
       const text = JSON.stringify(record);
-      const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22);
-      pipeline.writeDetailRecord(
-        recordKey(call.id),
-        DETAIL_RECORDS,
-        PUBLIC_EVENTS,
-        call.id,
-        digest,
-        text,
-        call.direction,
-        call.carrier ?? '',
-      );
+      const digest = hash('sha256', text, 'base64url').slice(0, 22);
+      keys.push(recordKey(call.id));
+      values.push(call.id, digest, text, call.direction, call.carrier ?? '');
     }
-    let failure: Error | undefined;
-    for (const [i, [error, version]] of ((await pipeline.exec()) ?? []).entries()) {
-      if (error) failure ??= error;
-      else if ((version as number) > 0) written(version as number, ...(ended[i] as (typeof ended)[number]));
+    if (ended.length === 0) return;
+    const versions = await this.#redis.writeDetailRecords(keys.length, ...keys, ...values);
+    for (const [i, version] of versions.entries()) {
+      if (version > 0) written(version, ...(ended[i] as (typeof ended)[number]));
     }
-    if (failure !== undefined) throw failure;
   }
 
   /**

@@ -75,15 +75,18 @@ export class EventHandler {
   }
 
   #observe(merges: readonly RecordChange[], fresh: readonly (string[] | undefined)[]): void {
-    for (const [i, { event }] of merges.entries()) {
-      if (event.type === 'invite' && fresh[i]?.includes('sip_call_id'))
+    let i = 0;
+    for (const { event } of merges) {
+      const fields = fresh[i] ?? [];
+      i += 1;
+      // What only adds to the timeline counts once too.
+      if (fields.length === 0) continue;
+      if (event.type === 'invite' && fields.includes('sip_call_id'))
         this.#observer.callStarted(event.direction, event.carrier);
-      for (const field of fresh[i] ?? []) {
+      for (const field of fields) {
         const stage = stageOfField(field);
         if (stage !== undefined) this.#observer.transferReached(stage);
       }
-      // What only adds to the timeline counts once too.
-      if (!fresh[i]?.length) continue;
       if (event.type === 'limited') this.#observer.callLimited(event.limit, event.carrier);
       if (event.type === 'fallback') this.#observer.callFellBack();
       if (event.type === 'attempt_failed') this.#observer.attemptFailed(event.owner, event.code);

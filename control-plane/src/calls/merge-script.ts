@@ -27,6 +27,9 @@ const BETWEEN_KEPT_S = 3600;
 /** How long an ended call stays in the index of its number: events of two calls may be handled in another order. */
 const INBOUND_KEPT_MS = 60_000;
 
+/** A name of a call is kept for so much longer than records are, in s: it is written once, and a call lasts a day at most. */
+const NAME_KEPT_S = 172_800;
+
 /**
  * Adds fields to calls' records, each only where it is not there yet, and in the same step does all that has to follow
  * from them, so that a crash loses none of it:
@@ -36,37 +39,61 @@ const INBOUND_KEPT_MS = 60_000;
  * - An ended call's detail record becomes due, again with what comes late.
  * Nothing is added to a record whose data was erased, or what tells of another call of Retell's than the record's.
  *
+ * Most of what Redis takes for it is not the commands but calling them from a script, so an index that many records are
+ * in is written once for all of them, at the end.
+ *
  * KEYS: all calls (by creation), open calls (by creation), then the records
  * ARGV: retention in seconds, then for each record: id, time in ms for the index, how many fields, and field, value, ...
  * Returns for each record the places of the fields that were new, from 1 on; 1 in place of all of them; or false where
  * they are about another call of Retell's.
  */
 export const MERGE = `
+local redis_call, sub, match, gsub, unpack = redis.call, string.sub, string.match, string.gsub, unpack
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
 local asked = {'erased_at', 'ended_at', 'detail_version', 'sip_call_id', 'retell_call_id', 'direction', 'number', 'from',
   'to', 'carrier', 'answered_at', 'fell_back'}
-local time = redis.call('TIME')
+local name_prefixes = {sip_call_id = 'call-id:', retell_call_id = 'retell-call:'}
+local time = redis_call('TIME')
 local now_ms = time[1] * 1000 + time[2] / 1000
+local retention_s = tonumber(ARGV[1])
+
+-- Scores and members of the indices, and the members that leave them.
+local created, opened, closed, ended, due = {}, {}, {}, {}, {}
+-- Of each number's index: scores by member, false for those that leave it.
+local inbound, inbound_before = {}, {}
+-- Channels of the records that have changed, and what is new in them.
+local changed, told = {}, {}
+
+local function append(list, first, second)
+  local n = #list
+  list[n + 1], list[n + 2] = first, second
+end
+
+local function tell(type, id, call, transfer)
+  local entry = {'type', type, 'call', id}
+  if call.direction then append(entry, 'direction', call.direction) end
+  if call.carrier then append(entry, 'carrier', call.carrier) end
+  if transfer then append(entry, 'transfer', transfer) end
+  redis_call('XADD', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', unpack(entry))
+end
 
 local function merge(record, id, at_ms, place, count)
   local names = {}
   for i = 1, count do names[i] = ARGV[place + 2 * i - 2] end
   for i, name in ipairs(asked) do names[count + i] = name end
-  local values = redis.call('HMGET', record, unpack(names))
+  local values = redis_call('HMGET', record, unpack(names))
   local call = {}
   for i, name in ipairs(asked) do call[name] = values[count + i] or nil end
   if call.erased_at then return {} end
-  local fresh = {}
-  local is_fresh = {}
-  local added = {}
+  local is_known = next(call) ~= nil
+  local fresh, is_fresh, added = {}, {}, {}
   for i = 1, count do
     local name, value = names[i], ARGV[place + 2 * i - 1]
     if not values[i] then
       fresh[#fresh + 1] = i
       is_fresh[name] = true
-      added[#added + 1] = name
-      added[#added + 1] = value
+      append(added, name, value)
       call[name] = value
     elseif name == 'retell_call_id' and values[i] ~= value then
       return false
@@ -74,61 +101,55 @@ local function merge(record, id, at_ms, place, count)
   end
   if #fresh == 0 then return fresh end
 
-  local first = redis.call('HSET', record, unpack(added)) == redis.call('HLEN', record)
-  if first then redis.call('ZADD', KEYS[1], 'NX', at_ms, id) end
-  if first or is_fresh.sip_call_id or is_fresh.retell_call_id or is_fresh.ended_at then
-    local keys = {}
-    if call.sip_call_id then keys[1] = 'call-id:' .. call.sip_call_id end
-    if call.retell_call_id then keys[#keys + 1] = 'retell-call:' .. call.retell_call_id end
-    if call.ended_at then
-      redis.call('ZREM', KEYS[2], id)
-      redis.call('ZADD', '${ENDED}', 'NX', call.ended_at, id)
-      redis.call('EXPIRE', record, ARGV[1])
-      for _, key in ipairs(keys) do redis.call('SET', key, id, 'EX', ARGV[1]) end
-    else
-      if first then redis.call('ZADD', KEYS[2], 'NX', at_ms, id) end
-      for _, key in ipairs(keys) do redis.call('SET', key, id) end
-    end
+  local size = redis_call('HSET', record, unpack(added))
+  local is_first = not is_known and size == redis_call('HLEN', record)
+  if is_first then
+    append(created, at_ms, id)
+    if not call.ended_at then append(opened, at_ms, id) end
+  end
+  if is_fresh.ended_at then
+    closed[#closed + 1] = id
+    append(ended, call.ended_at, id)
+    redis_call('EXPIRE', record, retention_s)
+  end
+  for field, prefix in pairs(name_prefixes) do
+    if is_fresh[field] then redis_call('SET', prefix .. call[field], id, 'EX', retention_s + ${NAME_KEPT_S}) end
   end
   if is_fresh.number then
-    local other = string.gsub((call.direction == 'outbound' and call.to or call.from) or '', '%D', '')
+    local other = gsub((call.direction == 'outbound' and call.to or call.from) or '', '%D', '')
     if other ~= '' then
       local key = '${BETWEEN}' .. call.number .. ':' .. other
-      redis.call('ZADD', key, 'NX', at_ms, id)
-      redis.call('EXPIRE', key, ${BETWEEN_KEPT_S})
+      redis_call('ZADD', key, 'NX', at_ms, id)
+      redis_call('EXPIRE', key, ${BETWEEN_KEPT_S})
     end
   end
   if call.direction == 'inbound' and call.number and call.answered_at and
       (is_fresh.number or is_fresh.answered_at or is_fresh.fell_back or is_fresh.ended_at) then
     local key = '${INBOUND}' .. call.number
-    if call.fell_back then redis.call('ZREM', key, id) else redis.call('ZADD', key, call.ended_at or '+inf', id) end
-    if call.ended_at then redis.call('ZREMRANGEBYSCORE', key, '-inf', call.ended_at - ${INBOUND_KEPT_MS}) end
-    redis.call('EXPIRE', key, ARGV[1])
-  end
-  for _, i in ipairs(fresh) do
-    local field = names[i]
-    local type = call_events[field]
-    local transfer = nil
-    if not type then
-      local name, stage = string.match(field, '^transfer:(.+):(%l+)$')
-      if name then type, transfer = transfer_events[stage], name end
+    inbound[key] = inbound[key] or {}
+    inbound[key][id] = not call.fell_back and (call.ended_at or '+inf')
+    if call.ended_at then
+      inbound_before[key] = math.max(inbound_before[key] or 0, call.ended_at - ${INBOUND_KEPT_MS})
     end
-    if type then
-      local entry = {'type', type, 'call', id}
-      if call.direction then entry[5], entry[6] = 'direction', call.direction end
-      if call.carrier then entry[#entry + 1], entry[#entry + 2] = 'carrier', call.carrier end
-      if transfer then entry[#entry + 1], entry[#entry + 2] = 'transfer', transfer end
-      redis.call('XADD', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', unpack(entry))
+  end
+  local new_names = {}
+  for n, i in ipairs(fresh) do
+    local field = names[i]
+    new_names[n] = field
+    if call_events[field] then
+      tell(call_events[field], id, call)
+    elseif sub(field, 1, 9) == 'transfer:' then
+      local transfer, stage = match(field, '^transfer:(.+):(%l+)$')
+      if transfer and transfer_events[stage] then tell(transfer_events[stage], id, call, transfer) end
     end
   end
   if call.ended_at then
     local settle = call.detail_version and ${AMENDMENT_SETTLE_MS} or ${RECORD_SETTLE_MS}
     local span = math.floor(now_ms / settle)
-    redis.call('ZADD', '${DETAIL_RECORDS_DUE}', 'NX', (span + 2) * settle, id .. '/' .. string.format('%d', span))
+    append(due, (span + 2) * settle, id .. '/' .. string.format('%d', span))
   end
-  local told = {}
-  for n, i in ipairs(fresh) do told[n] = names[i] end
-  redis.call('PUBLISH', record, table.concat(told, ' '))
+  changed[#changed + 1] = record
+  told[record] = (told[record] and told[record] .. ' ' or '') .. table.concat(new_names, ' ')
   return #fresh == count or fresh
 end
 
@@ -138,6 +159,34 @@ for i = 3, #KEYS do
   local count = tonumber(ARGV[place + 2])
   results[i - 2] = merge(KEYS[i], ARGV[place], ARGV[place + 1], place + 3, count)
   place = place + 3 + 2 * count
+end
+
+if #created > 0 then redis_call('ZADD', KEYS[1], 'NX', unpack(created)) end
+if #opened > 0 then redis_call('ZADD', KEYS[2], 'NX', unpack(opened)) end
+if #closed > 0 then
+  redis_call('ZREM', KEYS[2], unpack(closed))
+  redis_call('ZADD', '${ENDED}', 'NX', unpack(ended))
+end
+if #due > 0 then redis_call('ZADD', '${DETAIL_RECORDS_DUE}', 'NX', unpack(due)) end
+for key, scores in pairs(inbound) do
+  local there, gone = {}, {}
+  for id, score in pairs(scores) do
+    if score then append(there, score, id) else gone[#gone + 1] = id end
+  end
+  if #there > 0 then redis_call('ZADD', key, unpack(there)) end
+  if #gone > 0 then redis_call('ZREM', key, unpack(gone)) end
+  if inbound_before[key] then redis_call('ZREMRANGEBYSCORE', key, '-inf', inbound_before[key]) end
+  redis_call('EXPIRE', key, retention_s)
+end
+if #changed > 0 then
+  local listeners = redis_call('PUBSUB', 'NUMSUB', unpack(changed))
+  for i = 1, #listeners, 2 do
+    local record = listeners[i]
+    if listeners[i + 1] > 0 and told[record] then
+      redis_call('PUBLISH', record, told[record])
+      told[record] = nil
+    end
+  end
 end
 return results
 `;

@@ -257,6 +257,7 @@ export function timelineOnce(
 
 /** The fields that have a value. */
 export function given<T extends Record<string, unknown>>(fields: T): { [K in keyof T]: NonNullable<T[K]> } {
-  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]: NonNullable<T[K]> };
+  const some: Partial<T> = {};
+  for (const name in fields) if (fields[name] !== undefined) some[name] = fields[name];
+  return some as { [K in keyof T]: NonNullable<T[K]> };
 }

@@ -36,6 +36,10 @@ export function retellDetailsField(event: (typeof TELLERS)[number], details: Ret
 
 /** All details in a record. */
 export function retellDetailsOf(record: RecordFields): RetellDetails {
-  const told = TELLERS.map((event) => JSON.parse(record[`retell:${event}`] ?? '{}') as RetellDetails);
-  return Object.assign({}, ...told);
+  const details: RetellDetails = {};
+  for (const event of TELLERS) {
+    const told = record[`retell:${event}`];
+    if (told !== undefined) Object.assign(details, JSON.parse(told));
+  }
+  return details;
 }

@@ -26,11 +26,10 @@ export class SecondCalls {
 
   /** Ties the calls whose INVITEs are among these changes. Doing it again changes nothing. */
   async tie(changes: readonly RecordChange[]): Promise<void> {
-    await Promise.all(
-      changes.map(async ({ event }) => {
-        if (event.type === 'invite' && event.direction === 'outbound') await this.#tieOne(event);
-      }),
-    );
+    const ties: Promise<void>[] = [];
+    for (const { event } of changes)
+      if (event.type === 'invite' && event.direction === 'outbound') ties.push(this.#tieOne(event));
+    await Promise.all(ties);
   }
 
   async #tieOne(invite: InviteEvent): Promise<void> {

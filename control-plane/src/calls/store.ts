@@ -3,7 +3,7 @@ import { type Call, type CallState, stateOf } from './call.js';
 import { callOfRecord } from './call-of-record.js';
 import { INBOUND, MERGE, partiesKey } from './merge-script.js';
 import { type Page, pageOfCalls } from './paging.js';
-import { type RecordFields, recordFields } from './record.js';
+import type { RecordFields } from './record.js';
 
 const ALL = 'calls:all';
 /** Redis' index of the calls that have not ended, by their creation. */
@@ -85,32 +85,29 @@ export class CallStore {
    *   another call of Retell's than the record has
    */
   async merge(merges: readonly Merge[]): Promise<(string[] | undefined)[]> {
-    const records = oneEach(merges);
-    if (records.size === 0) return [];
+    const records = [...bySubject(merges).values()];
+    if (records.length === 0) return [];
     const pipeline = this.#redis.pipeline();
-    const all = [...records];
-    for (let at = 0; at < all.length; at += MERGE_STEP) {
-      const some = all.slice(at, at + MERGE_STEP);
-      const keys = [ALL, OPEN, ...some.map(([, { id }]) => recordKey(id))];
-      const values = some.flatMap(([, { id, atMs, fields }]) => {
-        const list = Object.entries(fields).flat();
-        return [id, atMs, list.length / 2, ...list];
-      });
-      pipeline.mergeCalls(keys.length, ...keys, this.#retentionS, ...values);
+    for (let at = 0; at < records.length; at += MERGE_STEP) {
+      const keys = [ALL, OPEN];
+      const values: (string | number)[] = [this.#retentionS];
+      for (const { id, atMs, names, texts } of records.slice(at, at + MERGE_STEP)) {
+        keys.push(recordKey(id));
+        values.push(id, atMs, names.length);
+        for (let i = 0; i < names.length; i += 1) values.push(names[i] as string, texts[i] as string);
+      }
+      pipeline.mergeCalls(keys.length, ...keys, ...values);
     }
     const results: MergeResult[] = [];
     for (const [error, some] of (await pipeline.exec()) ?? []) {
       if (error) throw error;
       results.push(...(some as MergeResult[]));
     }
-    const fresh = new Map(
-      all.map(([subject, { fields }], i) => [subject, freshOf(fields, results[i] ?? null)]),
-    );
-    // A field that several merges of one record have is new with the first of them.
-    return merges.map((merge) => {
-      const names = fresh.get(subjectOf(merge));
-      return names && Object.keys(merge.fields).filter((name) => names.delete(name));
-    });
+    const fresh: (string[] | undefined)[] = merges.map(() => undefined);
+    for (const [i, record] of records.entries()) {
+      for (const [merge, names] of freshOf(record, results[i] ?? null)) fresh[merge] = names;
+    }
+    return fresh;
   }
 
   async get(id: string): Promise<Call | undefined> {
@@ -232,25 +229,53 @@ export class CallStore {
   }
 }
 
-/** One merge for each record and call of Retell's, with what is first of each field. */
-function oneEach(merges: readonly Merge[]): Map<string, Merge> {
-  const records = new Map<string, Merge>();
-  for (const merge of merges) {
+/** What several merges add to one record. */
+interface RecordMerge {
+  id: string;
+  atMs: number;
+  /** Names of the fields, each once, and their values. */
+  names: string[];
+  texts: string[];
+  /** Places of the merges among all, and where the names end that each was the first to have. */
+  merges: [place: number, end: number][];
+}
+
+/** The merges of each record and call of Retell's, with what is first of each field. */
+function bySubject(merges: readonly Merge[]): Map<string, RecordMerge> {
+  const records = new Map<string, RecordMerge>();
+  for (const [place, merge] of merges.entries()) {
     const subject = subjectOf(merge);
-    const before = records.get(subject);
-    records.set(
-      subject,
-      before === undefined ? merge : { ...before, fields: recordFields(merge.fields, before.fields) },
-    );
+    let record = records.get(subject);
+    if (record === undefined) {
+      record = { id: merge.id, atMs: merge.atMs, names: [], texts: [], merges: [] };
+      records.set(subject, record);
+    }
+    const { names, texts } = record;
+    const isFirst = names.length === 0;
+    for (const name in merge.fields) {
+      if (!isFirst && names.includes(name)) continue;
+      names.push(name);
+      texts.push(merge.fields[name] as string);
+    }
+    record.merges.push([place, names.length]);
   }
   return records;
 }
 
-/** The names of the fields that were new, by what the merge returned. */
-function freshOf(fields: RecordFields, result: MergeResult): Set<string> | undefined {
-  if (result === null) return undefined;
-  const names = Object.keys(fields);
-  return new Set(result === 1 ? names : result.map((place) => names[place - 1] as string));
+/** Of each merge of a record its place and the names of the fields that were new, by what the script returned. */
+function* freshOf({ names, merges }: RecordMerge, result: MergeResult) {
+  if (result === null) return;
+  let begin = 0;
+  for (const [place, end] of merges) {
+    const own = result === 1 ? names.slice(begin, end) : namesAt(names, result, begin, end);
+    yield [place, own] as const;
+    begin = end;
+  }
+}
+
+/** The names at some of the places from 1 on, as far as they are between these two. */
+function namesAt(names: readonly string[], places: readonly number[], begin: number, end: number): string[] {
+  return places.filter((place) => place > begin && place <= end).map((place) => names[place - 1] as string);
 }
 
 /** What a merge is about: those of one record that name different calls of Retell's stay apart. */

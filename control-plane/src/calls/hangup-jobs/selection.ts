@@ -40,8 +40,8 @@ export class HangupSelection {
     const ids = sorted.map(([id]) => id);
     const values = await fieldsOf(this.#redis, ids, FIELDS);
     return sorted.flatMap(([id, createdAt], i) => {
-      const call = callOfRecord(id, recordOf(values[i] ?? []));
-      return fits({ ...call, created_at: createdAt }, filter, nowMs) ? [id] : [];
+      const call = callOfRecord(id, { ...recordOf(values[i] ?? []), created_at: String(createdAt) });
+      return fits(call, filter, nowMs) ? [id] : [];
     });
   }
 

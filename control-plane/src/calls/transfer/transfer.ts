@@ -102,7 +102,8 @@ export function endField(id: string): string {
 
 /** The stage that a field tells of, or undefined where it tells of none. */
 export function stageOfField(field: string): TransferStage | undefined {
-  const [, name] = field.startsWith(PREFIX) ? (/:([a-z]+)$/.exec(field) ?? []) : [];
+  if (!field.startsWith(PREFIX)) return undefined;
+  const name = field.slice(field.lastIndexOf(':') + 1);
   if (name === 'request') return 'requested';
   return TOLD_STAGES.find((stage) => stage === name);
 }
