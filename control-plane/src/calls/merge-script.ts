@@ -10,13 +10,13 @@ export const ENDED = 'calls:ended';
 /** Redis' list of detail records to write, by the time when they are due. */
 export const DETAIL_RECORDS_DUE = 'calls:records:due';
 /**
- * News of an ended call within so many ms lead to one writing of its detail record, which is due as long after them:
- * its BYEs are answered then, and Retell's first word of its end has come. What comes once that has begun is another
- * piece of work, so nothing is missed.
+ * So many ms after the first news of an ended call its detail record is due: its BYEs are answered then, and Retell's
+ * first word of its end has come. Other news in the same span of so many ms lead to the same writing, which is never
+ * due before the span is over; what comes in the next one is another piece of work, so nothing is missed.
  */
-const RECORD_SETTLE_MS = 3000;
+const RECORD_SETTLE_MS = 4000;
 /** The same of amendments, which are less urgent. */
-const AMENDMENT_SETTLE_MS = 15_000;
+const AMENDMENT_SETTLE_MS = 20_000;
 
 /** Prefix of the index of the calls to one of our numbers that Retell has answered, by their end. */
 export const INBOUND = 'calls:inbound:';
@@ -146,7 +146,7 @@ local function merge(record, id, at_ms, place, count)
   if call.ended_at then
     local settle = call.detail_version and ${AMENDMENT_SETTLE_MS} or ${RECORD_SETTLE_MS}
     local span = math.floor(now_ms / settle)
-    append(due, (span + 2) * settle, id .. '/' .. string.format('%d', span))
+    append(due, math.floor(now_ms) + settle, id .. '/' .. string.format('%d', span))
   end
   changed[#changed + 1] = record
   told[record] = (told[record] and told[record] .. ' ' or '') .. table.concat(new_names, ' ')

@@ -21,12 +21,20 @@ export interface WebhookWorkerOptions {
 /** A webhook whose call is not known yet is looked at again after this, in ms, then ever more slowly. */
 const FIRST_RETRY_MS = 1000;
 
+/**
+ * Where more than this part of the event loop's time is taken, writing rests for so many ms after each batch: answers go
+ * first, as Retell sends again what is not answered in time, and what is written later is not lost.
+ */
+const BUSY = 0.9;
+const REST_MS = 30;
+
 const FOREIGN = 'it is about no call that passed here';
 
 /** Writes Retell's webhooks into the records, whichever replica has taken them. */
 export class WebhookWorker {
   readonly #o: WebhookWorkerOptions;
   readonly #consumer: StreamConsumer;
+  #utilization = performance.eventLoopUtilization();
 
   constructor(options: WebhookWorkerOptions) {
     const { redis, consumer, warn } = options;
@@ -38,6 +46,7 @@ export class WebhookWorker {
       what: 'webhooks',
       // Few at once: those that come meanwhile are answered between two batches.
       count: 25,
+      restMs: () => this.#restMs(),
       handle: (_stream, entries) => this.#handle(entries),
       warn,
       deleteHandled: true,
@@ -97,6 +106,12 @@ export class WebhookWorker {
     const atMs = Date.now() + FIRST_RETRY_MS;
     await due.apply(early.map(({ id }) => ({ kind: 'retell_webhook', id, atMs })));
     for (const [i, { webhook }] of read.entries()) this.#done(webhook, outcomes[i] ?? 'unmatched');
+  }
+
+  #restMs(): number {
+    const { utilization } = performance.eventLoopUtilization(this.#utilization);
+    this.#utilization = performance.eventLoopUtilization();
+    return utilization > BUSY ? REST_MS : 0;
   }
 
   #done({ event, receivedAt }: StoredWebhook, outcome: CallWebhookOutcome | 'dead'): void {
