@@ -8,6 +8,22 @@ export function ownGroup(): number {
   return Number(readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ')[2]);
 }
 
+/** Ticks of all CPUs of the machine so far; those that the host gave to other machines are stolen. */
+export interface MachineTicks {
+  all: number;
+  busy: number;
+  stolen: number;
+}
+
+export function readMachineTicks(): MachineTicks {
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
+  // user, nice, system, idle, iowait, irq, softirq, steal (proc_stat(5)); guests are in user already.
+  const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
+  const all = ticks.reduce((sum, each) => sum + each, 0);
+  const stolen = ticks[7] ?? 0;
+  return { all, stolen, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) - stolen };
+}
+
 /** A process at one moment. */
 export interface ProcessUse {
   pid: number;

@@ -6,7 +6,7 @@ import type { BenchFile, BenchRun } from './runs.js';
 const DISTORTIONS = [
   'SIPp, the scripted peers, Redis, Kamailio and the control plane share the CPUs of one machine: what the ones use, the others lack. A highest rate is that of the machine with its load generator on it; `call-rate` measures SIPp alone first, and the bare Kamailios pay for SIPp in the same way.',
   'Everything is on the loopback interface, which loses nothing and takes no time. The network to carriers, to Retell and to its API comes on top.',
-  'The machine may be shared with others. The load before each run is the mean number of processes that ran or waited to in the minute before it; anything that is not near 0 makes times longer, the p99 most of all. What is compared takes turns within one run, so that it hits all alike.',
+  'The machine may be shared with others. The load before each run is the mean number of processes that ran or waited to in the minute before it; anything that is not near 0 makes times longer, the p99 most of all, and so does CPU time that the host gives to other machines. What is compared takes turns within one run, so that it hits all alike.',
   'CPU time is as the kernel counts it by ticks, which misses part of what runs for less than a tick at a time.',
   'A percentile of a few hundred samples moves from run to run: the p99 of 500 is the fifth longest.',
 ];
@@ -77,7 +77,7 @@ function whereLines(runs: readonly BenchRun[]): string[] {
 }
 
 function section(
-  { name, command, startedAt, seconds, machine, figures }: BenchRun,
+  { name, command, startedAt, seconds, stolen, machine, figures }: BenchRun,
   benches: readonly Bench[],
 ): string[] {
   const bench = benches.find((each) => each.name === name);
@@ -89,7 +89,7 @@ function section(
     `${capital(bench.description)}.${more}`,
     '',
     `- Command: \`${command}\``,
-    `- Started ${startedAt}, took ${seconds.toFixed(0)} s, load before the run ${machine.load.toFixed(2)}`,
+    `- Started ${startedAt}, took ${seconds.toFixed(0)} s, load before the run ${machine.load.toFixed(2)}, ${(stolen * 100).toFixed(1)} % of the CPU time meanwhile taken by other machines on the host`,
     '',
     bench.report(figures, machine).trim(),
     '',

@@ -1,5 +1,6 @@
 import { type Bench, type BenchOptions, commandOf } from './bench.js';
 import { budgetSummary, budgetTable } from './budget.js';
+import { type MachineTicks, readMachineTicks } from './cpu.js';
 import { describeMachine, machineLines } from './machine.js';
 import type { BenchRun } from './runs.js';
 
@@ -7,11 +8,13 @@ import type { BenchRun } from './runs.js';
 export async function runOne(bench: Bench, options: BenchOptions): Promise<BenchRun> {
   const machine = await describeMachine();
   const startedAt = new Date();
+  const before = readMachineTicks();
   const figures = await bench.measure(options);
   const run: BenchRun = {
     name: bench.name,
     startedAt: startedAt.toISOString(),
     seconds: (Date.now() - startedAt.getTime()) / 1000,
+    stolen: stolenSince(before),
     command: commandOf(bench, options),
     machine,
     budgets: bench.budgets(figures, machine),
@@ -20,6 +23,7 @@ export async function runOne(bench: Bench, options: BenchOptions): Promise<Bench
   const text = [
     ...machineLines(machine),
     `- Command: \`${run.command}\``,
+    `- Meanwhile ${(run.stolen * 100).toFixed(1)} % of the CPU time went to other machines on the host`,
     '',
     bench.report(figures, machine),
     budgetTable(run.budgets),
@@ -29,4 +33,9 @@ export async function runOne(bench: Bench, options: BenchOptions): Promise<Bench
   ].join('\n');
   process.stdout.write(text);
   return run;
+}
+
+function stolenSince(before: MachineTicks): number {
+  const now = readMachineTicks();
+  return (now.stolen - before.stolen) / Math.max(1, now.all - before.all);
 }

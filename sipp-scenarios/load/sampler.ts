@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { type ProcessUse, readProcesses } from '../../bench/cpu.js';
+import { type MachineTicks, type ProcessUse, readMachineTicks, readProcesses } from '../../bench/cpu.js';
 import { dialogsIn, type MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
 import { dropsByPort } from './udp-drops.js';
@@ -65,7 +65,7 @@ export interface Sample {
 interface Raw {
   atMs: number;
   processes: ReadonlyMap<number, ProcessUse>;
-  cpu: { busy: number; stolen: number; all: number };
+  cpu: MachineTicks;
   dropped: ReadonlyMap<number, number>;
   lag: { sum: number; count: number };
   redisOps: number;
@@ -92,7 +92,7 @@ export class Sampler {
     const raw: Raw = {
       atMs: Date.now(),
       processes: new Map(readProcesses().map((process) => [process.pid, process])),
-      cpu: readCpu(),
+      cpu: readMachineTicks(),
       dropped: dropsByPort(readFileSync('/proc/net/udp', 'utf8')),
       lag: {
         sum: metrics?.sum('retell_proxy_event_lag_seconds_sum') ?? 0,
@@ -180,16 +180,6 @@ function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures |
     eventBatchesWaiting: metrics.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0,
     eventLagS: handled > 0 ? (now.lag.sum - last.lag.sum) / handled : null,
   };
-}
-
-/** Ticks of all CPUs so far (proc_stat(5)). */
-function readCpu(): Raw['cpu'] {
-  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
-  // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
-  const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number);
-  const all = ticks.reduce((sum, each) => sum + each, 0);
-  const stolen = ticks[7] ?? 0;
-  return { all, stolen, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) - stolen };
 }
 
 /** Of the sockets of each part, those that dropped none left out. */

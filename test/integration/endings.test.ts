@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
 import t from 'tap';
 import { eventually } from '../harness/await.js';
-import { dial, establish, recordOf, type Scene, startScene } from '../harness/scene.js';
-import type { SipCall } from '../harness/sip-peer.js';
+import { dial, establish, noDialogLeft, recordOf, type Scene, startScene } from '../harness/scene.js';
+import type { IncomingRequest, SipCall } from '../harness/sip-peer.js';
 import { answerByesWith } from '../harness/staged-calls.js';
 
 /** The call's record, once it has what the final response to its BYE brings. */
@@ -63,6 +63,25 @@ t.test('a BYE without a Reason, answered 481, has no cause and a delay', async (
   const record = await confirmed(scene, caller);
   t.match(record, { ended_by: 'carrier', q850_cause: null, reason_text: null });
   t.match(record.timeline.at(-1), { type: 'bye_confirmed', status: 481 });
+});
+
+t.test('a BYE that is lost three times arrives all the same', async (t) => {
+  const scene = await startScene(t);
+  const { caller, callee } = await establish(scene);
+  const arrived = new Promise<IncomingRequest>((resolve) => callee.on('BYE', resolve));
+  const answer = caller.bye();
+  const request = await arrived;
+  await eventually('the BYE comes a fourth time', async () => {
+    const copies = scene.retell.trace.filter(
+      ({ direction, message }) =>
+        direction === 'in' && message.method === 'BYE' && message.callId === callee.callId,
+    );
+    return copies.length > 3 ? copies : undefined;
+  });
+  request.reply(200);
+  t.equal((await answer).status, 200);
+  t.match(await confirmed(scene, caller), { ended_by: 'carrier' });
+  await noDialogLeft(scene.stack);
 });
 
 t.test('of the BYEs of both sides at once only the first is confirmed', async (t) => {
