@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ROOT } from '../control-plane/src/cli/paths.js';
 import { freePort } from '../control-plane/src/cli/ports.js';
 import { NICENESS } from '../control-plane/src/cli/precedence.js';
+import { SIP_RECEIVE_BUFFER } from '../control-plane/src/cli/size/sizing.js';
 import { Part } from '../test/harness/part.js';
 import type { SipPeer } from '../test/harness/sip-peer.js';
 import type { TestLike } from '../test/harness/stack.js';
@@ -13,7 +14,7 @@ export interface BareOptions {
   workers: number;
   sharedMemoryMb: number;
   packageMemoryMb: number;
-  /** `tlsf` is what ours has (default), and its precedence; `shipped` what Kamailio takes by itself. */
+  /** `tlsf` is what ours has (default), its precedence and its receive buffers; `shipped` what Kamailio takes by itself. */
   allocator?: 'tlsf' | 'shipped';
   /** Who asks through it, and the URI of who answers OPTIONS: that tells when it serves. */
   asking: SipPeer;
@@ -41,7 +42,9 @@ export async function startBareKamailio(
         ...['-DD', '-E', '-f', join(ROOT, 'bench', 'bare.cfg'), '-w', directory, '-Y', directory],
         ...['-l', `udp:${socket.host}:${socket.port}`, '-n', String(options.workers)],
         ...['-m', String(options.sharedMemoryMb), '-M', String(options.packageMemoryMb)],
-        ...(options.allocator === 'shipped' ? [] : ['-x', 'tlsf', '-X', 'tlsf']),
+        ...(options.allocator === 'shipped'
+          ? []
+          : ['-x', 'tlsf', '-X', 'tlsf', '-b', String(SIP_RECEIVE_BUFFER)]),
       ],
       ...(options.allocator === 'shipped' ? {} : { niceness: NICENESS.kamailio }),
       cwd: directory,

@@ -89,7 +89,7 @@ function section(
     `${capital(bench.description)}.${more}`,
     '',
     `- Command: \`${command}\``,
-    `- Started ${startedAt}, took ${seconds.toFixed(0)} s, load before the run ${machine.load.toFixed(2)}, ${(stolen * 100).toFixed(1)} % of the CPU time meanwhile taken by other machines on the host`,
+    `- Started ${startedAt}, took ${seconds.toFixed(0)} s, load before the run ${machine.load.toFixed(2)}${stolenText(stolen)}`,
     '',
     bench.report(figures, machine).trim(),
     '',
@@ -98,4 +98,9 @@ function section(
 
 function capital(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
+
+function stolenText(stolen: number | undefined): string {
+  if (stolen === undefined) return '';
+  return `, ${(stolen * 100).toFixed(1)} % of the CPU time meanwhile taken by other machines on the host`;
 }

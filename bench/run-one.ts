@@ -10,11 +10,12 @@ export async function runOne(bench: Bench, options: BenchOptions): Promise<Bench
   const startedAt = new Date();
   const before = readMachineTicks();
   const figures = await bench.measure(options);
+  const stolen = stolenSince(before);
   const run: BenchRun = {
     name: bench.name,
     startedAt: startedAt.toISOString(),
     seconds: (Date.now() - startedAt.getTime()) / 1000,
-    stolen: stolenSince(before),
+    stolen,
     command: commandOf(bench, options),
     machine,
     budgets: bench.budgets(figures, machine),
@@ -23,7 +24,7 @@ export async function runOne(bench: Bench, options: BenchOptions): Promise<Bench
   const text = [
     ...machineLines(machine),
     `- Command: \`${run.command}\``,
-    `- Meanwhile ${(run.stolen * 100).toFixed(1)} % of the CPU time went to other machines on the host`,
+    `- Meanwhile ${(stolen * 100).toFixed(1)} % of the CPU time went to other machines on the host`,
     '',
     bench.report(figures, machine),
     budgetTable(run.budgets),

@@ -8,8 +8,8 @@ export interface BenchRun {
   /** ISO 8601. */
   startedAt: string;
   seconds: number;
-  /** Part of the machine's CPU time that the host gave to other machines meanwhile. */
-  stolen: number;
+  /** Part of the machine's CPU time that the host gave to other machines meanwhile, where that was looked at. */
+  stolen?: number;
   /** As it can be given again. */
   command: string;
   machine: Machine;

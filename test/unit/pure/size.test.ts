@@ -85,7 +85,7 @@ t.test('Redis is told to keep everything, with room below the alert at 80 %', as
 t.test('a small rate keeps the defaults', async (t) => {
   const { config, receiveBuffer, cpus, problems, advice } = sizeFor({ ...DEMAND, cps: 1, callsPerDay: 1000 });
   t.match(config, { sip: { workers: 4 }, kamailio: { shared_memory_mb: 256 } });
-  t.same(receiveBuffer.sysctl, { 'net.core.rmem_max': 262_144 });
+  t.same(receiveBuffer.sysctl, { 'net.core.rmem_max': 1_048_576 });
   t.equal(cpus.cores, 2);
   t.same([problems, advice], [[], []]);
 });

@@ -55,8 +55,8 @@ const THREAD_USE = 0.7;
 const HANGUPS = 2500;
 /** Workers may get no CPU for so long, in s: what comes meanwhile has to fit in the receive buffer. */
 const STALL_S = 0.5;
-/** Kamailio raises a receive buffer to 256 KiB itself (its `maxbuffer`), which Linux doubles; a larger default stays. */
-const KAMAILIO_BUFFER = 262_144;
+/** What each UDP socket asks for (SIP_RECEIVE_BUFFER), in bytes, which Linux doubles; a larger default stays. */
+export const SIP_RECEIVE_BUFFER = 1_048_576;
 /** Raw events are kept for a day, and no more than so many batches of 20 (EVENT_STREAM_LENGTH, EVENT_BATCH). */
 const RAW_EVENTS_KEPT = 500_000 * 20;
 /** The default of kamailio.shared_memory_mb, below which nothing is gained, and the bounds of it and of sip.workers. */
@@ -132,8 +132,8 @@ export function sizeFor(demand: Demand): Sizing {
 }
 
 function kernelSettings(buffer: number): Record<string, number> {
-  return buffer <= 2 * KAMAILIO_BUFFER
-    ? { 'net.core.rmem_max': KAMAILIO_BUFFER }
+  return buffer <= 2 * SIP_RECEIVE_BUFFER
+    ? { 'net.core.rmem_max': SIP_RECEIVE_BUFFER }
     : { 'net.core.rmem_default': buffer };
 }
 
