@@ -133,7 +133,10 @@ async function atRate({ dialer, targets }: BenchScene, calls: number, rate: numb
 /** The calls with what became known of their registrations on the way. */
 async function timed({ questions, api }: BenchScene, { bare, trunk, register }: Placed): Promise<Samples> {
   const withTimes = register.map(async (sample): Promise<RegisteredSample> => {
-    const asked = await eventually('the question', () => questions.seen.get(sample.id));
+    const { asked } = await eventually('the question', () => {
+      const asked = questions.seen.get(sample.id);
+      return asked !== undefined && { asked };
+    });
     const request = await eventually('the request', () => api.requests.get(sample.id));
     return { ...sample, asked, request };
   });

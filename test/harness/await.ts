@@ -6,13 +6,14 @@ export const PATIENCE_MS = 30_000;
 const POLL_MS = 20;
 
 /**
- * Looks again and again until `probe` gives something other than undefined, null or false.
+ * Looks again and again until `probe` gives something other than undefined, null or false. A number would be something
+ * whatever it is, so it is not taken: say which one is awaited.
  *
  * @param what what is awaited, for the error
  * @param timeoutMs longest wait, in ms
  * @throws Error that says what was awaited, and the last error of the probe
  */
-export async function eventually<T>(
+export async function eventually<T extends object | string | true>(
   what: string,
   probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
   timeoutMs = PATIENCE_MS,

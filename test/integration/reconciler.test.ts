@@ -174,7 +174,10 @@ t.test('a part of a record, left by an event after Redis lost the rest, is compl
   await stack.redis.flushall();
   answer();
   await caller.answered();
-  await eventually('the answer is written', () => stack.redis.hexists(`call:${id}`, 'answered_at'));
+  await eventually(
+    'the answer is written',
+    async () => (await stack.redis.hexists(`call:${id}`, 'answered_at')) === 1,
+  );
   await age(stack, id, LONG_AGO_MS, []);
   const { run, findingOf } = await reconciling(t, stack);
   t.match(findingOf(await run(), id), { kind: 'unrecorded', action: 'healed' });

@@ -14,7 +14,10 @@ t.test('a call that ends reaches the systems of the owner with its record', asyn
     config: { webhooks: [{ name: 'crm', url: sink.url, secrets: [SECRET], events: ['record.created'] }] },
   });
   const { api, redis } = scene.stack;
-  await eventually('the endpoint is taken note of', () => redis.exists('webhook-endpoint:crm'));
+  await eventually(
+    'the endpoint is taken note of',
+    async () => (await redis.exists('webhook-endpoint:crm')) === 1,
+  );
   const { record } = await establish(scene);
   await api.post(`/v1/calls/${record.id}/hangup`);
   const [delivery] = await eventually('the record came', () => sink.received.length > 0 && sink.received);
@@ -42,7 +45,10 @@ t.test('every event reaches them right through a kill of the control plane', asy
     gateways: [{ uri: 'sip:127.0.0.3:5999' }],
     config: { webhooks: [{ name: 'crm', url: sink.url, secrets: [SECRET], events: ['call.created'] }] },
   });
-  await eventually('the endpoint is taken note of', () => stack.redis.exists('webhook-endpoint:crm'));
+  await eventually(
+    'the endpoint is taken note of',
+    async () => (await stack.redis.exists('webhook-endpoint:crm')) === 1,
+  );
   const store = new CallStore(stack.redis, 3600);
   const ids = new Set<string>();
   const writing = (async () => {

@@ -39,7 +39,7 @@ const hanging = async (signal: AbortSignal) => {
 t.test('a run that lasts keeps its lease, and gives up once another replica has it', async (t) => {
   const { redis, reconciler, told } = await reconcilerOf(t, hanging);
   const run = reconciler.run();
-  await eventually('it has the lease', () => redis.exists('lock:reconciler'));
+  await eventually('it has the lease', async () => (await redis.exists('lock:reconciler')) === 1);
   await redis.pexpire('lock:reconciler', 9000);
   await eventually('the lease is renewed', async () => (await redis.pttl('lock:reconciler')) > 9000);
   await redis.set('lock:reconciler', 'another');
@@ -52,7 +52,7 @@ t.test('a run that lasts keeps its lease, and gives up once another replica has 
 t.test('a stop gives up the run in hand, and leaves the lease to others', async (t) => {
   const { redis, reconciler, told } = await reconcilerOf(t, hanging, 10);
   reconciler.start();
-  await eventually('it runs', () => redis.exists('lock:reconciler'));
+  await eventually('it runs', async () => (await redis.exists('lock:reconciler')) === 1);
   await reconciler.stop();
   t.equal(await redis.exists('lock:reconciler'), 0);
   t.same(told, [], 'it did not fail');
