@@ -32,6 +32,12 @@ const LASTS_S = 15;
 /** What fails for want of answers does so up to 32 s later (RFC 3261 timers B and F): each fault has at least so long, in s. */
 const LEAST_S = 40;
 
+/**
+ * The ring timeout of a stack that is broken, in s: calls that ring at a gateway when it dies fail then, and in the time
+ * of that fault.
+ */
+export const CHAOS_RING_TIMEOUT_S = LEAST_S - LASTS_S - 5;
+
 /** The shortest steady window in which all faults have their time, in s. */
 export const CHAOS_LEAST_S = (FAULTS.length * LEAST_S) / SHARE;
 

@@ -1,4 +1,11 @@
-import { chaosEnd, type FaultTimes, faultFigures, faultTimes, playChaos } from './chaos.js';
+import {
+  CHAOS_RING_TIMEOUT_S,
+  chaosEnd,
+  type FaultTimes,
+  faultFigures,
+  faultTimes,
+  playChaos,
+} from './chaos.js';
 import type { Course } from './drive.js';
 import { useOf } from './figures.js';
 import { leakProblems, leaksIn } from './leaks.js';
@@ -30,6 +37,7 @@ export async function loadOnce(options: LoadOptions): Promise<boolean> {
         ...{ traffic, pairs, transport, course },
         ...(target !== undefined && { target }),
         ...(times.length > 0 && {
+          ringTimeoutS: CHAOS_RING_TIMEOUT_S,
           disturb: (system, callees, underway) =>
             playChaos(times, system, callees, underway, (text) => bar.say(text)),
         }),

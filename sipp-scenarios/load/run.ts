@@ -33,6 +33,8 @@ export interface RunOptions {
   course: Course;
   /** Without it a stack is started for the run. */
   target?: Target;
+  /** Of a stack that is started for the run, in s. Default: as configured by itself. */
+  ringTimeoutS?: number | undefined;
   /** What is done to a stack that was started for the run, meanwhile. */
   disturb?: (system: OwnSystem, callees: Callees, underway: Underway) => Promise<void>;
 }
@@ -139,7 +141,7 @@ function placementOf(pairs: number, transport: Transport, target: Target | undef
 
 function startSystem(
   t: TestLike,
-  { traffic: { entries, ramp }, transport }: RunOptions,
+  { traffic: { entries, ramp }, transport, ringTimeoutS }: RunOptions,
   { inbound, outbound }: Callees,
 ): Promise<OwnSystem> {
   const numbers = entries
@@ -158,6 +160,7 @@ function startSystem(
     numbers: [...new Set([OWN_NUMBER, ...numbers])],
     sharedMemoryMb: Math.max(LEAST_MB, Math.ceil(memory)),
     digest: entries[0]?.scenario.digest,
+    ringTimeoutS,
   });
 }
 

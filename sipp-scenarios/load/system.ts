@@ -37,6 +37,7 @@ export interface OwnSystemOptions {
   sharedMemoryMb: number;
   /** Credentials that Retell and carriers are asked for and give. */
   digest?: Scenario['digest'] | undefined;
+  ringTimeoutS?: number | undefined;
 }
 
 /** Worker processes of each UDP socket, ours and those of what ours is compared with. */
@@ -46,7 +47,7 @@ const READ_STEP = 1000;
 
 /** Starts Redis, Kamailio and the control plane between the pairs, with no limit on calls. */
 export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Promise<OwnSystem> {
-  const { transport, retell, carrier, numbers, digest } = options;
+  const { transport, retell, carrier, numbers, digest, ringTimeoutS } = options;
   const uri = ({ host, port }: Address) => ({ uri: `sip:${host}:${port};transport=${transport}` });
   // What only calls still has to have a gateway, which nobody is sent to.
   const nobodyAt = (host: string) => [{ host, port: 9 }];
@@ -68,6 +69,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
         },
       ],
       transfers: { per_minute: 100_000 },
+      ...(ringTimeoutS !== undefined && { calls: { ring_timeout_s: ringTimeoutS } }),
       kamailio: { shared_memory_mb: options.sharedMemoryMb },
     },
   });
