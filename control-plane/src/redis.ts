@@ -1,6 +1,6 @@
 import { Command, Redis } from 'ioredis';
 
-// Hashes as dictionaries (calls/record.ts, `recordFields`).
+// Hashes as dictionaries (calls/record.ts, `timeline`).
 Command.setReplyTransformer('hgetall', (reply: unknown) => {
   if (!Array.isArray(reply)) return reply;
   const fields: Record<string, string> = Object.create(null);

@@ -75,10 +75,8 @@ export class EventHandler {
   }
 
   #observe(merges: readonly RecordChange[], fresh: readonly (string[] | undefined)[]): void {
-    let i = 0;
-    for (const { event } of merges) {
+    for (const [i, { event }] of merges.entries()) {
       const fields = fresh[i] ?? [];
-      i += 1;
       // What only adds to the timeline counts once too.
       if (fields.length === 0) continue;
       if (event.type === 'invite' && fields.includes('sip_call_id'))

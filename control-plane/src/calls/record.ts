@@ -226,17 +226,11 @@ export function timeline(
   fields: RecordFields = {},
 ): RecordFields {
   const leg = detail.leg === undefined ? '' : `:${detail.leg}`;
-  const all = recordFields(fields);
+  // Without a prototype it is a dictionary to V8: the names of timeline entries are all different, and each would lead to
+  // a hidden class of its own.
+  const all: RecordFields = Object.assign(Object.create(null), fields);
   all[`${TIMELINE_PREFIX}${event.at}:${event.type}${leg}`] = JSON.stringify(detail);
   return all;
-}
-
-/**
- * The fields of several in one object, the last of each. It has no prototype, and so is a dictionary to V8: the names
- * of timeline entries are all different, and each would lead to a hidden class of its own.
- */
-export function recordFields(...several: RecordFields[]): RecordFields {
-  return Object.assign(Object.create(null), ...several);
 }
 
 /**
