@@ -329,6 +329,14 @@ const ALIASES: Readonly<Record<string, string>> = {
   outbound: 'outbound-answered',
 };
 
+/** Callers whose last message answers the other side's: they wait for copies of that, and SIPp counts it as part of the call. */
+const LINGERING = /-(until-bye|refer-accepted|cancelled|refused)\.xml$/;
+
+/** How long the caller of a scenario keeps a call after its last message, in s. */
+export function lingerOf({ caller }: Scenario): number {
+  return LINGERING.test(caller) ? 4 : 0;
+}
+
 /** @throws Error that names the known ones */
 export function scenarioNamed(name: string): Scenario {
   const scenario = SCENARIOS.find((known) => known.name === (ALIASES[name] ?? name));

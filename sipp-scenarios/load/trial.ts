@@ -1,4 +1,5 @@
 import type { TestLike } from '../../test/harness/stack.js';
+import { lingerOf } from '../scenarios.js';
 import type { Callee } from './callees.js';
 import type { Contender, ContenderName } from './contenders.js';
 import { drive, type Progress } from './drive.js';
@@ -55,7 +56,7 @@ export async function tryRate(
   onProgress: (progress: Progress) => void,
 ): Promise<Trial> {
   const { placement, callees, stream, callIdPrefix } = scene;
-  const explained = rate * (stream.holdMs / 1000 + SETUP_S);
+  const explained = rate * (stream.holdMs / 1000 + SETUP_S + lingerOf(stream.scenario));
   let trouble: string | undefined;
   const { totals, steady, samples } = await drive(t, {
     placement,

@@ -15,8 +15,10 @@ export interface DetailRecordWriterOptions {
   pollMs?: number;
 }
 
-/** Calls whose records are written in one go: few, so that others who wait for the event loop do not wait long. */
+/** Calls whose records are written in one go: few, so that others who wait for Redis do not wait long. */
 const STEP = 20;
+/** Calls that are taken at once: their steps wait for Redis together, as each of its answers comes late where it is busy. */
+const MOST = 5 * STEP;
 /** Who took some and died leaves them to others after so long, in ms. */
 const LEASE_MS = 10_000;
 const RETRY_MS = 1000;
@@ -62,7 +64,7 @@ export class DetailRecordWriter {
   /** @returns the pause before the next step, in ms */
   async #step(): Promise<number> {
     try {
-      return (await this.#writeDue()) < STEP ? this.#o.pollMs : 0;
+      return (await this.#writeDue()) < MOST ? this.#o.pollMs : 0;
     } catch (err) {
       this.#o.warn({ err }, 'call detail records not written, trying again');
       return RETRY_MS;
@@ -72,11 +74,15 @@ export class DetailRecordWriter {
   /** @returns how many pieces were done */
   async #writeDue(): Promise<number> {
     const { redis, detailRecords, written } = this.#o;
-    const pieces = await redis.claimDetailRecords(DETAIL_RECORDS_DUE, LEASE_MS, STEP);
+    const pieces = await redis.claimDetailRecords(DETAIL_RECORDS_DUE, LEASE_MS, MOST);
     if (pieces.length === 0) return 0;
     // A piece is the call's id and a number that tells it from others of the call.
-    const ids = new Set(pieces.map((piece) => piece.slice(0, piece.lastIndexOf('/'))));
-    await detailRecords.write([...ids], written);
+    const ids = [...new Set(pieces.map((piece) => piece.slice(0, piece.lastIndexOf('/'))))];
+    const steps: Promise<void>[] = [];
+    for (let at = 0; at < ids.length; at += STEP) {
+      steps.push(detailRecords.write(ids.slice(at, at + STEP), written));
+    }
+    await Promise.all(steps);
     await redis.zrem(DETAIL_RECORDS_DUE, ...pieces);
     return pieces.length;
   }
