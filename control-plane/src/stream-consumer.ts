@@ -30,6 +30,11 @@ export interface StreamConsumerOptions {
   count?: number;
   /** Told how many entries a read brought; says how long the next one waits, in ms, so that it brings more. Default 0. */
   restMs?: (entries: number) => number;
+  /**
+   * Whether entries of two reads may be in hand where there is a backlog: the later ones are handled while the earlier
+   * ones wait for Redis, as another replica would. Default false: one read after the other.
+   */
+  overlapping?: boolean;
 }
 
 /**
@@ -80,6 +85,7 @@ export class StreamConsumer {
       claimAfterMs: 5000,
       count: 100,
       restMs: () => 0,
+      overlapping: false,
       ...options,
     };
   }
@@ -103,8 +109,7 @@ export class StreamConsumer {
     while (!this.#abort.signal.aborted) {
       try {
         if (Date.now() >= this.#nextClaim) await this.#claim();
-        const rest = this.#o.restMs(await this.#read());
-        if (rest > 0) await this.#pause(rest);
+        await this.#catchUp();
       } catch (error) {
         if (this.#abort.signal.aborted) return;
         await this.#recover(error);
@@ -124,10 +129,29 @@ export class StreamConsumer {
     await this.#pause(RETRY_MS);
   }
 
-  /** @returns how many entries it brought */
-  async #read(): Promise<number> {
+  /** Reads and handles, on and on where two reads may overlap and there is a backlog: a read brought all that it might. */
+  async #catchUp(): Promise<void> {
+    const { restMs, overlapping, count } = this.#o;
+    let before: Promise<void> = Promise.resolve();
+    for (;;) {
+      const read = await this.#read();
+      const entries = read.reduce((sum, [, { length }]) => sum + length, 0);
+      const handling = this.#handleAll(read);
+      // Its failure is told of where it is awaited.
+      handling.catch(() => {});
+      await before;
+      before = handling;
+      const goesOn = overlapping && entries >= count && Date.now() < this.#nextClaim;
+      if (!goesOn || this.#abort.signal.aborted) await handling;
+      const rest = restMs(entries);
+      if (rest > 0) await this.#pause(rest);
+      if (!goesOn || this.#abort.signal.aborted) return;
+    }
+  }
+
+  async #read(): Promise<[stream: string, entries: StreamEntry[]][]> {
     const { redis, streams, group, consumer, count } = this.#o;
-    const reply = (await redis.xreadgroup(
+    const reply = await redis.xreadgroup(
       'GROUP',
       group,
       consumer,
@@ -138,13 +162,12 @@ export class StreamConsumer {
       'STREAMS',
       ...streams,
       ...streams.map(() => '>'),
-    )) as [stream: string, entries: StreamEntry[]][] | null;
-    let read = 0;
-    for (const [stream, entries] of reply ?? []) {
-      await this.#handle(stream, entries);
-      read += entries.length;
-    }
-    return read;
+    );
+    return (reply ?? []) as [string, StreamEntry[]][];
+  }
+
+  async #handleAll(read: readonly [stream: string, entries: StreamEntry[]][]): Promise<void> {
+    for (const [stream, entries] of read) await this.#handle(stream, entries);
   }
 
   /**

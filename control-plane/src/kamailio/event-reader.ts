@@ -49,6 +49,7 @@ export class EventReader {
       warn,
       count,
       restMs: (batches) => this.#restMs(batches < count),
+      overlapping: true,
       ...(claimAfterMs === undefined ? {} : { claimAfterMs }),
     });
   }

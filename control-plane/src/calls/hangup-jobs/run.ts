@@ -7,10 +7,11 @@ import { Pace } from './pace.js';
 import type { HangupJobStore } from './store.js';
 
 /**
- * Calls of one job that may be young in hand. More of them end no more calls a second: they wait for the node's few
- * RPC connections, up to the deadline of the RPCs where the machine is slow.
+ * Calls of one job that may be young in hand. Where many events come, each waits some 100 ms for its own (Gathering), so
+ * fewer would end fewer calls a second; more wait for the node's few RPC connections, up to the deadline of the RPCs
+ * where the machine is slow.
  */
-const MAX_YOUNG = 64;
+const MAX_YOUNG = 128;
 /** A call that is in hand for longer waits for a silent peer, and holds up no other, in ms. */
 const YOUNG_MS = 1000;
 /** Calls of one job that may be in hand at all. */

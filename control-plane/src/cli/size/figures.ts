@@ -6,7 +6,7 @@
 /** Of Kamailio's shared memory, in bytes. */
 export const KAMAILIO = {
   /** With no call at all. */
-  base: 4_000_000,
+  base: 5_000_000,
   /** A call that is up. */
   dialog: 5300,
   /** A call that rings: its dialog and its transaction. */
