@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from '../control-plane/src/cli/paths.js';
 import type { Credentials } from './sipp.js';
 
 /** A call as it is played by two SIPps, one on each side of the proxy. */
@@ -329,12 +332,13 @@ const ALIASES: Readonly<Record<string, string>> = {
   outbound: 'outbound-answered',
 };
 
-/** Callers whose last message answers the other side's: they wait for copies of that, and SIPp counts it as part of the call. */
-const LINGERING = /-(until-bye|refer-accepted|cancelled|refused)\.xml$/;
-
-/** How long the caller of a scenario keeps a call after its last message, in s. */
+/**
+ * How long the caller of a scenario keeps a call after its last message, in s, as its file says: for copies of what that
+ * answers. SIPp counts it as part of the call.
+ */
 export function lingerOf({ caller }: Scenario): number {
-  return LINGERING.test(caller) ? 4 : 0;
+  const text = readFileSync(join(ROOT, 'sipp-scenarios', caller), 'utf8');
+  return Number(/<timewait milliseconds="(\d+)"/.exec(text)?.[1] ?? 0) / 1000;
 }
 
 /** @throws Error that names the known ones */

@@ -132,20 +132,25 @@ export class StreamConsumer {
   /** Reads and handles, on and on where two reads may overlap and there is a backlog: a read brought all that it might. */
   async #catchUp(): Promise<void> {
     const { restMs, overlapping, count } = this.#o;
-    let before: Promise<void> = Promise.resolve();
-    for (;;) {
-      const read = await this.#read();
-      const entries = read.reduce((sum, [, { length }]) => sum + length, 0);
-      const handling = this.#handleAll(read);
-      // Its failure is told of where it is awaited.
-      handling.catch(() => {});
-      await before;
-      before = handling;
-      const goesOn = overlapping && entries >= count && Date.now() < this.#nextClaim;
-      if (!goesOn || this.#abort.signal.aborted) await handling;
-      const rest = restMs(entries);
-      if (rest > 0) await this.#pause(rest);
-      if (!goesOn || this.#abort.signal.aborted) return;
+    let inHand: Promise<void> = Promise.resolve();
+    let goesOn = true;
+    try {
+      while (goesOn) {
+        const read = await this.#read();
+        const entries = read.reduce((sum, [, { length }]) => sum + length, 0);
+        const before = inHand;
+        inHand = this.#handleAll(read);
+        // Its failure is told of where it is awaited.
+        inHand.catch(() => {});
+        await before;
+        goesOn =
+          overlapping && entries >= count && Date.now() < this.#nextClaim && !this.#abort.signal.aborted;
+        if (!goesOn) await inHand;
+        const rest = restMs(entries);
+        if (rest > 0) await this.#pause(rest);
+      }
+    } finally {
+      await inHand;
     }
   }
 

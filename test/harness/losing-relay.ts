@@ -1,11 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import type { Address } from '../../sipp-scenarios/load/pairs.js';
 import type { TestLike } from './stack.js';
-
-interface Address {
-  host: string;
-  port: number;
-}
 
 /**
  * SIP over UDP between one caller and one called side, on a way that loses each message the first time: only what is

@@ -119,7 +119,8 @@ export async function play(
   };
 }
 
-async function startRun(t: TestLike, options: SippOptions): Promise<SippRun> {
+/** Starts a SIPp that ends with the test. */
+export async function startRun(t: TestLike, options: SippOptions): Promise<SippRun> {
   const run = await SippRun.start(options);
   t.teardown(() => run.stop());
   return run;

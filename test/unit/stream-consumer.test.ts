@@ -50,7 +50,7 @@ t.test(
         else second();
       },
     });
-    await eventually('all entries handled', () => Promise.resolve(handled.length === 3));
+    await eventually('all entries handled', () => handled.length === 3);
     t.same(handled, [READ, READ, READ]);
     await eventually('no entry in hand', async () => (await pending()) === 0);
   },
