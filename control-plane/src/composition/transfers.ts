@@ -28,9 +28,9 @@ export function createTransfers(parts: TransfersParts): {
   transfers: Transfers;
   handlers: Record<TransferWork, (piece: string) => Promise<void>>;
 } {
-  const { backlog, retell, metrics } = parts;
+  const { retell, metrics } = parts;
   const transfers = new Transfers({ ...parts, begun: () => metrics.transfers.reached('requested') });
-  const unfinished = new UnfinishedTransfers({ ...parts, isToldInFull: (node) => backlog.written(node) });
+  const unfinished = new UnfinishedTransfers(parts);
   const followUp = new FollowUp({
     ...parts,
     tellAgent: async (retellCallId, text) => {

@@ -34,18 +34,22 @@ export class EventBacklog {
    */
   async written(node: KamailioNode, signal?: AbortSignal): Promise<boolean> {
     const until = Date.now() + this.#deadlineMs;
-    const pause = (ms: number) => delay(ms, undefined, signal && { signal });
     while ((await node.queuedEvents()) > 0) {
       if (Date.now() > until) return false;
-      await pause(POLL_MS);
+      await pause(POLL_MS, signal);
     }
-    await pause(IN_HAND_MS);
-    const last = await this.#lastEntry(node.name);
-    while (!(await this.#handledUpTo(node.name, last))) {
-      if (Date.now() > until) return false;
-      await pause(POLL_MS);
-    }
-    return true;
+    return this.#recorded(node.name, until, signal);
+  }
+
+  /**
+   * The same without asking the node, for one that does not answer: every event that it has in Redis is in the records.
+   *
+   * @param node its name
+   * @returns false where they are not in time
+   * @throws where Redis does not answer
+   */
+  recorded(node: string): Promise<boolean> {
+    return this.#recorded(node, Date.now() + this.#deadlineMs);
   }
 
   /**
@@ -59,6 +63,16 @@ export class EventBacklog {
     const [count, oldest] = await this.#pending(node);
     const handled = count === 0 ? deliveredTo(group) : oldest;
     await this.#redis.xtrim(streamOf(node), 'MINID', Math.floor(Math.min(beforeMs, writtenAt(handled))));
+  }
+
+  async #recorded(node: string, until: number, signal?: AbortSignal): Promise<boolean> {
+    await pause(IN_HAND_MS, signal);
+    const last = await this.#lastEntry(node);
+    while (!(await this.#handledUpTo(node, last))) {
+      if (Date.now() > until) return false;
+      await pause(POLL_MS, signal);
+    }
+    return true;
   }
 
   /** The newest entry that the node's stream ever had. */
@@ -85,6 +99,10 @@ export class EventBacklog {
     const [count, oldest] = (await this.#redis.xpending(streamOf(node), GROUP)) as [number, string | null];
     return [count, oldest ?? BEFORE_ALL];
   }
+}
+
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return delay(ms, undefined, signal && { signal });
 }
 
 /** The last entry that was given out. */

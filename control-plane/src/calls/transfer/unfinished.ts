@@ -1,5 +1,6 @@
 import type { ActiveConfig } from '../../config/active.js';
 import { KamailioError } from '../../kamailio/errors.js';
+import type { EventBacklog } from '../../kamailio/event-backlog.js';
 import type { KamailioNode } from '../../kamailio/node.js';
 import { type Call, stateOf } from '../call.js';
 import type { DueWork } from '../due/work.js';
@@ -16,8 +17,7 @@ export interface UnfinishedOptions {
   nodes: ReadonlyMap<string, KamailioNode>;
   tracker: TransferTracker;
   due: Pick<DueWork, 'apply'>;
-  /** Whether the records know all that the node has told so far. */
-  isToldInFull: (node: KamailioNode) => Promise<boolean>;
+  backlog: Pick<EventBacklog, 'written' | 'recorded'>;
 }
 
 /** What transfers under way need that the wire alone does not settle: an answer to a challenge, an end to silence. */
@@ -92,12 +92,13 @@ export class UnfinishedTransfers {
     return this.#end(callId, transfer, { outcome: 'timed_out', reason, at: deadlineMs });
   }
 
-  /** A record that does not say more than it does because the node is down will not say more. */
+  /** A node that does not answer is not waited for, but what it told before that is. */
   async #knowsAll(node: KamailioNode): Promise<boolean> {
+    const { backlog } = this.#o;
     try {
-      return await this.#o.isToldInFull(node);
+      return await backlog.written(node);
     } catch (error) {
-      if (error instanceof KamailioError) return true;
+      if (error instanceof KamailioError) return backlog.recorded(node.name);
       throw error;
     }
   }
