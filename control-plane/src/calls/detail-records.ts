@@ -27,13 +27,13 @@ local function write(call, id, digest, record, direction, carrier)
   local entries = (known[5] and known[5] .. ' ' or '') .. entry
   redis.call('HSET', call, 'detail_digest', digest, 'detail_version', version, 'detail_entries', entries)
   local type = version == 1 and '${'record.created' satisfies PublicEventType}' or '${'record.amended' satisfies PublicEventType}'
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', 'type', type, 'call', id,
-    'direction', direction, 'carrier', carrier)
+  redis.call('XADD', KEYS[2], '*', 'type', type, 'call', id, 'direction', direction, 'carrier', carrier)
   return version
 end
 
 local versions = {}
 for i = 3, #KEYS do versions[i - 2] = write(KEYS[i], unpack(ARGV, i * 5 - 14, i * 5 - 10)) end
+redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT})
 return versions
 `;
 

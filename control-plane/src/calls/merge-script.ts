@@ -75,18 +75,18 @@ local function tell(type, id, call, transfer)
   if call.direction then append(entry, 'direction', call.direction) end
   if call.carrier then append(entry, 'carrier', call.carrier) end
   if transfer then append(entry, 'transfer', transfer) end
-  redis_call('XADD', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT}, '*', unpack(entry))
+  redis_call('XADD', '${PUBLIC_EVENTS}', '*', unpack(entry))
 end
 
 local function merge(record, id, at_ms, place, count)
   local names = {}
   for i = 1, count do names[i] = ARGV[place + 2 * i - 2] end
   for i, name in ipairs(asked) do names[count + i] = name end
-  local values = redis_call('HMGET', record, unpack(names))
+  local is_known = redis_call('EXISTS', record) == 1
+  local values = is_known and redis_call('HMGET', record, unpack(names)) or {}
   local call = {}
   for i, name in ipairs(asked) do call[name] = values[count + i] or nil end
   if call.erased_at then return {} end
-  local is_known = next(call) ~= nil
   local fresh, is_fresh, added = {}, {}, {}
   for i = 1, count do
     local name, value = names[i], ARGV[place + 2 * i - 1]
@@ -101,9 +101,8 @@ local function merge(record, id, at_ms, place, count)
   end
   if #fresh == 0 then return fresh end
 
-  local size = redis_call('HSET', record, unpack(added))
-  local is_first = not is_known and size == redis_call('HLEN', record)
-  if is_first then
+  redis_call('HSET', record, unpack(added))
+  if not is_known then
     append(created, at_ms, id)
     if not call.ended_at then append(opened, at_ms, id) end
   end
@@ -179,6 +178,7 @@ for key, scores in pairs(inbound) do
   redis_call('EXPIRE', key, retention_s)
 end
 if #changed > 0 then
+  redis_call('XTRIM', '${PUBLIC_EVENTS}', 'MAXLEN', '~', ${PUBLIC_EVENTS_KEPT})
   local listeners = redis_call('PUBSUB', 'NUMSUB', unpack(changed))
   for i = 1, #listeners, 2 do
     local record = listeners[i]
