@@ -16,7 +16,7 @@ export interface Callee extends Address {
   restart: () => Promise<void>;
 }
 
-/** Who takes the calls, one for each pair; none of a direction that has no calls. */
+/** Who takes the calls; none of a direction that has no calls. */
 export type Callees = Record<Scenario['direction'], Callee[]>;
 
 const SCENARIOS = join(ROOT, 'sipp-scenarios');
@@ -39,7 +39,7 @@ export async function startCallees(
       ...(first.scenario.digest !== undefined && { credentials: first.scenario.digest.carrier }),
     };
     return Promise.all(
-      Array.from({ length: placement.pairs }, async (_, pair) => {
+      Array.from({ length: placement.gateways ?? placement.pairs }, async (_, pair) => {
         const { host, port = await freePort(host) } = placement.callee(pair, direction);
         return startCallee(t, { ...options, host, port });
       }),

@@ -38,6 +38,9 @@ const LEAST_S = 40;
  */
 export const CHAOS_RING_TIMEOUT_S = LEAST_S - LASTS_S - 5;
 
+/** Gateways that there are at least: one of them dies, and the others take the calls. */
+export const CHAOS_GATEWAYS = 2;
+
 /** The shortest steady window in which all faults have their time, in s. */
 export const CHAOS_LEAST_S = (FAULTS.length * LEAST_S) / SHARE;
 

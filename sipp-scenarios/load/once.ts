@@ -1,4 +1,5 @@
 import {
+  CHAOS_GATEWAYS,
   CHAOS_RING_TIMEOUT_S,
   chaosEnd,
   type FaultTimes,
@@ -37,6 +38,7 @@ export async function loadOnce(options: LoadOptions): Promise<boolean> {
         ...{ traffic, pairs, transport, course },
         ...(target !== undefined && { target }),
         ...(times.length > 0 && {
+          gateways: Math.max(pairs, CHAOS_GATEWAYS),
           ringTimeoutS: CHAOS_RING_TIMEOUT_S,
           disturb: (system, callees, underway) =>
             playChaos(times, system, callees, underway, (text) => bar.say(text)),

@@ -29,6 +29,8 @@ export interface Target extends RunningSystemOptions {
 export interface RunOptions {
   traffic: Traffic;
   pairs: number;
+  /** SIPps that take calls. Default one for each pair. */
+  gateways?: number;
   transport: Transport;
   course: Course;
   /** Without it a stack is started for the run. */
@@ -55,8 +57,8 @@ export async function runLoad(
   options: RunOptions,
   onProgress: (progress: Progress) => void,
 ): Promise<RunResult> {
-  const { traffic, pairs, transport, course, target, disturb } = options;
-  const placement = placementOf(pairs, transport, target);
+  const { traffic, pairs, course, target, disturb } = options;
+  const placement = placementOf(options);
   const isTaken = target !== undefined && target.callee === undefined;
   const called = isTaken ? { inbound: [], outbound: [] } : await startCallees(t, placement, traffic.entries);
   const own = target === undefined ? await startSystem(t, options, called) : undefined;
@@ -127,12 +129,11 @@ function commandsOf(legs: readonly Leg[], { api }: System, callIdPrefix: string)
   });
 }
 
-function placementOf(pairs: number, transport: Transport, target: Target | undefined): Placement {
-  if (target === undefined) return { pairs, transport, ...LOOPBACK };
+function placementOf({ pairs, gateways = pairs, transport, target }: RunOptions): Placement {
+  if (target === undefined) return { pairs, gateways, transport, ...LOOPBACK };
   const { callerHost, callee } = target;
   return {
-    pairs,
-    transport,
+    ...{ pairs, gateways, transport },
     callerHost: () => callerHost,
     callee: (pair) =>
       callee === undefined ? { host: callerHost } : { host: callee.host, port: callee.port + pair },
