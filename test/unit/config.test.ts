@@ -515,7 +515,7 @@ t.test('whatever the file holds, the answer is a configuration or a ConfigError'
   });
 
   const keys = places(full(), () => {}).length;
-  for (let round = 0; round < 10 * keys; round++) {
+  for (let round = 0; round < 3 * keys; round++) {
     const holder: { config: unknown } = { config: full() };
     const all = places(holder.config, (replacement) => {
       holder.config = replacement;

@@ -1,10 +1,3 @@
-import { readdir } from 'node:fs/promises';
+import { runFolder } from '../harness/run-folder.js';
 
-/**
- * The tests of pure/, which start nothing and take no time, in one process: one for each file takes longer than all of
- * them. A single one runs as `node dist/test/unit/pure/NAME.test.js`.
- */
-const folder = new URL('pure/', import.meta.url);
-for (const name of (await readdir(folder)).sort()) {
-  if (name.endsWith('.test.js')) await import(new URL(name, folder).href);
-}
+await runFolder(import.meta.url);

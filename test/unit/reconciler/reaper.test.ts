@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import type { RecordFields } from '../../control-plane/src/calls/record.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { RetellApi } from '../../control-plane/src/retell/api.js';
-import { Reaper } from '../../control-plane/src/retell/reaper.js';
-import { eventually } from '../harness/await.js';
-import { configWith, startRedis, startRetell, TRUNK } from './retell-fixture.js';
+import type { RecordFields } from '../../../control-plane/src/calls/record.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { RetellApi } from '../../../control-plane/src/retell/api.js';
+import { Reaper } from '../../../control-plane/src/retell/reaper.js';
+import { eventually } from '../../harness/await.js';
+import { configWith, startRedis, startRetell, TRUNK } from '../retell-fixture.js';
 
 type Outcome = 'ended' | 'already_ended' | 'partial' | 'failed';
 

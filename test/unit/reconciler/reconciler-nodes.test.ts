@@ -1,14 +1,14 @@
 import t, { type Test } from 'tap';
-import { OpenRecords } from '../../control-plane/src/calls/open-records.js';
-import { Findings } from '../../control-plane/src/calls/reconciler/findings.js';
-import { NodesReconciler } from '../../control-plane/src/calls/reconciler/nodes.js';
-import { Zombies } from '../../control-plane/src/calls/reconciler/zombies.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { EventBacklog } from '../../control-plane/src/kamailio/event-backlog.js';
-import { KamailioNode } from '../../control-plane/src/kamailio/node.js';
-import type { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
-import { connectRedis } from '../../control-plane/src/redis.js';
-import { startRedis } from './retell-fixture.js';
+import { OpenRecords } from '../../../control-plane/src/calls/open-records.js';
+import { Findings } from '../../../control-plane/src/calls/reconciler/findings.js';
+import { NodesReconciler } from '../../../control-plane/src/calls/reconciler/nodes.js';
+import { Zombies } from '../../../control-plane/src/calls/reconciler/zombies.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { EventBacklog } from '../../../control-plane/src/kamailio/event-backlog.js';
+import { KamailioNode } from '../../../control-plane/src/kamailio/node.js';
+import type { RpcClient } from '../../../control-plane/src/kamailio/rpc-client.js';
+import { connectRedis } from '../../../control-plane/src/redis.js';
+import { startRedis } from '../retell-fixture.js';
 
 const MINUTE = 60_000;
 const LEG = { tag: 'x', contact: 'sip:x@192.0.2.1', cseq: '1', route_set: '', socket: 'udp:192.0.2.9:5060' };

@@ -1,13 +1,13 @@
 import t, { type Test } from 'tap';
-import { OpenRecords } from '../../control-plane/src/calls/open-records.js';
-import { Findings } from '../../control-plane/src/calls/reconciler/findings.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { connectRedis } from '../../control-plane/src/redis.js';
-import type { RetellCall } from '../../control-plane/src/retell/api.js';
-import { RetellError } from '../../control-plane/src/retell/errors.js';
-import type { ReapOutcome } from '../../control-plane/src/retell/reaper.js';
-import { RetellReconciler } from '../../control-plane/src/retell/reconciler.js';
-import { startRedis } from './retell-fixture.js';
+import { OpenRecords } from '../../../control-plane/src/calls/open-records.js';
+import { Findings } from '../../../control-plane/src/calls/reconciler/findings.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { connectRedis } from '../../../control-plane/src/redis.js';
+import type { RetellCall } from '../../../control-plane/src/retell/api.js';
+import { RetellError } from '../../../control-plane/src/retell/errors.js';
+import type { ReapOutcome } from '../../../control-plane/src/retell/reaper.js';
+import { RetellReconciler } from '../../../control-plane/src/retell/reconciler.js';
+import { startRedis } from '../retell-fixture.js';
 
 const NUMBER = '+14155550100';
 const MINUTE = 60_000;

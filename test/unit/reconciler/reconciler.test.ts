@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import type { NodeReport } from '../../control-plane/src/calls/reconciler/nodes.js';
-import { Reconciler } from '../../control-plane/src/calls/reconciler/reconciler.js';
-import { eventually } from '../harness/await.js';
-import { startRedis } from './retell-fixture.js';
+import type { NodeReport } from '../../../control-plane/src/calls/reconciler/nodes.js';
+import { Reconciler } from '../../../control-plane/src/calls/reconciler/reconciler.js';
+import { eventually } from '../../harness/await.js';
+import { startRedis } from '../retell-fixture.js';
 
 type NodesRun = (signal: AbortSignal) => Promise<NodeReport[]>;
 

@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { ActiveCalls, type ActiveCount } from '../../control-plane/src/calls/active-calls.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { startRedis } from './retell-fixture.js';
+import { ActiveCalls, type ActiveCount } from '../../../control-plane/src/calls/active-calls.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { startRedis } from '../retell-fixture.js';
 
 async function activeCalls(t: Test) {
   const { url } = await startRedis(t);

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { CallFigures } from '../../control-plane/src/calls/call-figures.js';
-import { recordsScene } from './records-fixture.js';
+import { CallFigures } from '../../../control-plane/src/calls/call-figures.js';
+import { recordsScene } from '../records-fixture.js';
 
 const NOW = Date.now();
 const at = (secondsAgo: number) => String(NOW - secondsAgo * 1000);

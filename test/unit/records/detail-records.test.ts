@@ -1,6 +1,6 @@
 import t from 'tap';
-import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
-import { ANSWERED, recordsScene } from './records-fixture.js';
+import { DETAIL_RECORDS } from '../../../control-plane/src/calls/detail-records.js';
+import { ANSWERED, recordsScene } from '../records-fixture.js';
 
 const END = { ended_at: '1790000002000', ended_by: 'carrier' };
 

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { dueAfter } from '../../control-plane/src/calls/due/plan.js';
-import { fieldsOfBye, fieldsOfEvent } from '../../control-plane/src/calls/record.js';
-import type { CallEvent } from '../../control-plane/src/kamailio/events.js';
-import { configWith } from './retell-fixture.js';
+import { dueAfter } from '../../../control-plane/src/calls/due/plan.js';
+import { fieldsOfBye, fieldsOfEvent } from '../../../control-plane/src/calls/record.js';
+import type { CallEvent } from '../../../control-plane/src/kamailio/events.js';
+import { configWith } from '../retell-fixture.js';
 
 const AT_MS = 1_780_000_000_000;
 

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { DUE_KINDS, type DueKind } from '../../control-plane/src/calls/due/kinds.js';
-import { DueWork, type DueWorkOptions, Unfinished } from '../../control-plane/src/calls/due/work.js';
-import { connectRedis } from '../../control-plane/src/redis.js';
-import { eventually } from '../harness/await.js';
-import { startRedis } from './retell-fixture.js';
+import { DUE_KINDS, type DueKind } from '../../../control-plane/src/calls/due/kinds.js';
+import { DueWork, type DueWorkOptions, Unfinished } from '../../../control-plane/src/calls/due/work.js';
+import { connectRedis } from '../../../control-plane/src/redis.js';
+import { eventually } from '../../harness/await.js';
+import { startRedis } from '../retell-fixture.js';
 
 /** Workers on one Redis of the test's own, and what they did. */
 async function startWork(t: Test) {

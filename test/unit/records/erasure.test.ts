@@ -1,9 +1,9 @@
 import t from 'tap';
-import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
-import { matchFields, timeline } from '../../control-plane/src/calls/record.js';
-import { retellDetailsField } from '../../control-plane/src/calls/retell-details.js';
-import { transferFields } from '../../control-plane/src/calls/transfer/transfer.js';
-import { ANSWERED, recordsScene } from './records-fixture.js';
+import { DETAIL_RECORDS } from '../../../control-plane/src/calls/detail-records.js';
+import { matchFields, timeline } from '../../../control-plane/src/calls/record.js';
+import { retellDetailsField } from '../../../control-plane/src/calls/retell-details.js';
+import { transferFields } from '../../../control-plane/src/calls/transfer/transfer.js';
+import { ANSWERED, recordsScene } from '../records-fixture.js';
 
 const PERSON = '+14155550123';
 const SAID = 'my name is';

@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { EventBacklog } from '../../control-plane/src/kamailio/event-backlog.js';
-import { streamOf } from '../../control-plane/src/kamailio/event-reader.js';
-import { createGroups, GROUP } from '../../control-plane/src/stream-consumer.js';
-import { startRedis } from './retell-fixture.js';
+import { EventBacklog } from '../../../control-plane/src/kamailio/event-backlog.js';
+import { streamOf } from '../../../control-plane/src/kamailio/event-reader.js';
+import { createGroups, GROUP } from '../../../control-plane/src/stream-consumer.js';
+import { startRedis } from '../retell-fixture.js';
 
 t.test('old events are forgotten once they are handled, never before', async (t) => {
   const { url } = await startRedis(t);

@@ -1,10 +1,10 @@
 import { PassThrough } from 'node:stream';
 import t from 'tap';
-import type { FeedItem } from '../../control-plane/src/calls/event-feed.js';
-import { PUBLIC_EVENTS } from '../../control-plane/src/calls/public-events.js';
-import { writeEvents } from '../../control-plane/src/http/event-stream.js';
-import { type ReceivedEvent, readEvents } from '../harness/event-client.js';
-import { ANSWERED, recordsScene, TOKEN } from './records-fixture.js';
+import type { FeedItem } from '../../../control-plane/src/calls/event-feed.js';
+import { PUBLIC_EVENTS } from '../../../control-plane/src/calls/public-events.js';
+import { writeEvents } from '../../../control-plane/src/http/event-stream.js';
+import { type ReceivedEvent, readEvents } from '../../harness/event-client.js';
+import { ANSWERED, recordsScene, TOKEN } from '../records-fixture.js';
 
 const OPTIONS = { token: TOKEN };
 

@@ -1,10 +1,10 @@
 import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Erasure } from '../../control-plane/src/calls/erasure.js';
-import { RecordsFile } from '../../control-plane/src/calls/records-file.js';
-import { eventually } from '../harness/await.js';
-import { ANSWERED, recordsScene } from './records-fixture.js';
+import { Erasure } from '../../../control-plane/src/calls/erasure.js';
+import { RecordsFile } from '../../../control-plane/src/calls/records-file.js';
+import { eventually } from '../../harness/await.js';
+import { ANSWERED, recordsScene } from '../records-fixture.js';
 
 const ENDED = { ...ANSWERED, ended_at: '1790000002000', ended_by: 'carrier' };
 

@@ -1,13 +1,13 @@
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
-import { SecondCalls } from '../../control-plane/src/calls/second-calls.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import type { AnsweredEvent, CallEvent, InviteEvent } from '../../control-plane/src/kamailio/events.js';
-import { SILENT } from '../harness/silent-observer.js';
-import type { TestLike } from '../harness/stack.js';
-import { startRedis } from './retell-fixture.js';
+import { EventHandler } from '../../../control-plane/src/calls/event-handler.js';
+import { SecondCalls } from '../../../control-plane/src/calls/second-calls.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import type { AnsweredEvent, CallEvent, InviteEvent } from '../../../control-plane/src/kamailio/events.js';
+import { SILENT } from '../../harness/silent-observer.js';
+import type { TestLike } from '../../harness/stack.js';
+import { startRedis } from '../retell-fixture.js';
 
 const NUMBER = '+14155550100';
 const CALLER = '+14155550123';

@@ -4,9 +4,9 @@ import {
   createGroups,
   StreamConsumer,
   type StreamConsumerOptions,
-} from '../../control-plane/src/stream-consumer.js';
-import { eventually } from '../harness/await.js';
-import { startRedis } from './retell-fixture.js';
+} from '../../../control-plane/src/stream-consumer.js';
+import { eventually } from '../../harness/await.js';
+import { startRedis } from '../retell-fixture.js';
 
 const STREAM = 'entries';
 const READ = 10;

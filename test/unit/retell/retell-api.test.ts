@@ -1,11 +1,11 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import { freePort } from '../../control-plane/src/cli/ports.js';
-import { RetellApi } from '../../control-plane/src/retell/api.js';
-import { RetellError } from '../../control-plane/src/retell/errors.js';
-import { eventually } from '../harness/await.js';
-import { type Active, API_KEY, configWith, startRetell } from './retell-fixture.js';
+import { freePort } from '../../../control-plane/src/cli/ports.js';
+import { RetellApi } from '../../../control-plane/src/retell/api.js';
+import { RetellError } from '../../../control-plane/src/retell/errors.js';
+import { eventually } from '../../harness/await.js';
+import { type Active, API_KEY, configWith, startRetell } from '../retell-fixture.js';
 
 type Observed = [endpoint: string, outcome: string, status: number | undefined];
 

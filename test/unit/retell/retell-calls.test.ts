@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
-import { callRefOf, RetellApi } from '../../control-plane/src/retell/api.js';
-import { RetellError } from '../../control-plane/src/retell/errors.js';
-import type { RetellSimulator } from '../retell-simulator/simulator.js';
-import { configWith, startRetell } from './retell-fixture.js';
+import { callRefOf, RetellApi } from '../../../control-plane/src/retell/api.js';
+import { RetellError } from '../../../control-plane/src/retell/errors.js';
+import type { RetellSimulator } from '../../retell-simulator/simulator.js';
+import { configWith, startRetell } from '../retell-fixture.js';
 
 /** A simulated Retell and a client of its API. */
 async function retellOf(t: Test) {

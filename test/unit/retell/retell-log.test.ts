@@ -1,13 +1,13 @@
 import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { CallChanges } from '../../control-plane/src/calls/changes.js';
-import { Hangup } from '../../control-plane/src/calls/hangup/hangup.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
-import { callRoutes } from '../../control-plane/src/http/routes/calls.js';
-import { createLogger } from '../../control-plane/src/log.js';
-import { startRedis } from './retell-fixture.js';
+import { CallChanges } from '../../../control-plane/src/calls/changes.js';
+import { Hangup } from '../../../control-plane/src/calls/hangup/hangup.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { errorsPlugin } from '../../../control-plane/src/http/plugins/errors.js';
+import { callRoutes } from '../../../control-plane/src/http/routes/calls.js';
+import { createLogger } from '../../../control-plane/src/log.js';
+import { startRedis } from '../retell-fixture.js';
 
 t.test("the log shows requests without Retell's id of a call", async (t) => {
   const { url } = await startRedis(t);

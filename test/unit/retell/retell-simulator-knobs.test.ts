@@ -1,10 +1,10 @@
 import Retell from 'retell-sdk';
 import t, { type Test } from 'tap';
-import { until } from '../harness/call-pair.js';
-import { makeAuthority } from '../harness/certificates.js';
-import { type IncomingCall, type PeerOptions, SipPeer } from '../harness/sip-peer.js';
-import { WebhookSink } from '../harness/webhook-sink.js';
-import { RetellSimulator, type SimulatorOptions } from '../retell-simulator/simulator.js';
+import { until } from '../../harness/call-pair.js';
+import { makeAuthority } from '../../harness/certificates.js';
+import { type IncomingCall, type PeerOptions, SipPeer } from '../../harness/sip-peer.js';
+import { WebhookSink } from '../../harness/webhook-sink.js';
+import { RetellSimulator, type SimulatorOptions } from '../../retell-simulator/simulator.js';
 
 const KEY = 'key_test';
 const NUMBER = '+14155550100';

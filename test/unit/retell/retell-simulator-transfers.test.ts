@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap';
 import { request } from 'undici';
-import { until } from '../harness/call-pair.js';
-import { nextCall } from '../harness/legs.js';
-import { SipPeer } from '../harness/sip-peer.js';
-import { WebhookSink } from '../harness/webhook-sink.js';
-import { RetellSimulator } from '../retell-simulator/simulator.js';
+import { until } from '../../harness/call-pair.js';
+import { nextCall } from '../../harness/legs.js';
+import { SipPeer } from '../../harness/sip-peer.js';
+import { WebhookSink } from '../../harness/webhook-sink.js';
+import { RetellSimulator } from '../../retell-simulator/simulator.js';
 
 const NUMBER = '+14155550100';
 const CALLER = '+14155550123';

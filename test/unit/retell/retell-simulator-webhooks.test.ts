@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import Retell from 'retell-sdk';
 import t, { type Test } from 'tap';
 import { request } from 'undici';
-import { until } from '../harness/call-pair.js';
-import { SipPeer } from '../harness/sip-peer.js';
-import { WebhookSink } from '../harness/webhook-sink.js';
-import { RetellSimulator, type SimulatorOptions } from '../retell-simulator/simulator.js';
+import { until } from '../../harness/call-pair.js';
+import { SipPeer } from '../../harness/sip-peer.js';
+import { WebhookSink } from '../../harness/webhook-sink.js';
+import { RetellSimulator, type SimulatorOptions } from '../../retell-simulator/simulator.js';
 
 const KEY = 'key_test';
 
@@ -230,7 +230,7 @@ t.test('an answer can be held back after the request took effect', async (t) => 
 });
 
 t.test('as a process it says where it listens and ends on SIGTERM', async (t) => {
-  const main = fileURLToPath(new URL('../retell-simulator/main.js', import.meta.url));
+  const main = fileURLToPath(new URL('../../retell-simulator/main.js', import.meta.url));
   const child = spawn(process.execPath, [main, '--api-key', KEY], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
   const exited = once(child, 'exit');

@@ -1,8 +1,8 @@
 import Retell from 'retell-sdk';
 import t, { type Test } from 'tap';
-import { until } from '../harness/call-pair.js';
-import { type IncomingCall, SipPeer, type TransportKind } from '../harness/sip-peer.js';
-import { RetellSimulator, type SimulatorOptions } from '../retell-simulator/simulator.js';
+import { until } from '../../harness/call-pair.js';
+import { type IncomingCall, SipPeer, type TransportKind } from '../../harness/sip-peer.js';
+import { RetellSimulator, type SimulatorOptions } from '../../retell-simulator/simulator.js';
 
 const KEY = 'key_test';
 

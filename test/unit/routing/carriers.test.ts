@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { ActiveConfig } from '../../control-plane/src/config/active.js';
-import { Carriers } from '../../control-plane/src/routing/carriers.js';
-import { Drains } from '../../control-plane/src/routing/drains.js';
-import { RetellSlots } from '../../control-plane/src/routing/slots.js';
-import { startRedis } from './retell-fixture.js';
-import { ACME, acme, configOf, GLOBEX, globex, RETELL, retell, startNodes } from './routing-fixture.js';
+import { ActiveConfig } from '../../../control-plane/src/config/active.js';
+import { Carriers } from '../../../control-plane/src/routing/carriers.js';
+import { Drains } from '../../../control-plane/src/routing/drains.js';
+import { RetellSlots } from '../../../control-plane/src/routing/slots.js';
+import { startRedis } from '../retell-fixture.js';
+import { ACME, acme, configOf, GLOBEX, globex, RETELL, retell, startNodes } from '../routing-fixture.js';
 
 async function carriersOf(t: Test, names?: string[]) {
   const { url } = await startRedis(t);

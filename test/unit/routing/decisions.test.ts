@@ -5,11 +5,11 @@ import {
   type DecisionQuestion,
   parseQuestion,
   QuestionFormatError,
-} from '../../control-plane/src/routing/decision-question.js';
-import { Decisions, type DecisionsOptions } from '../../control-plane/src/routing/decisions.js';
-import type { DecisionNode } from '../../control-plane/src/routing/register.js';
-import { eventually } from '../harness/await.js';
-import { startRedis } from './retell-fixture.js';
+} from '../../../control-plane/src/routing/decision-question.js';
+import { Decisions, type DecisionsOptions } from '../../../control-plane/src/routing/decisions.js';
+import type { DecisionNode } from '../../../control-plane/src/routing/register.js';
+import { eventually } from '../../harness/await.js';
+import { startRedis } from '../retell-fixture.js';
 
 const b64 = (text: string) => Buffer.from(text).toString('base64');
 

@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { ActiveConfig } from '../../control-plane/src/config/active.js';
-import { connectRedis } from '../../control-plane/src/redis.js';
-import { Drains } from '../../control-plane/src/routing/drains.js';
-import { eventually } from '../harness/await.js';
-import { startRedis } from './retell-fixture.js';
-import { ACME, acme, configOf, GLOBEX, globex, RETELL, startNodes } from './routing-fixture.js';
+import { ActiveConfig } from '../../../control-plane/src/config/active.js';
+import { connectRedis } from '../../../control-plane/src/redis.js';
+import { Drains } from '../../../control-plane/src/routing/drains.js';
+import { eventually } from '../../harness/await.js';
+import { startRedis } from '../retell-fixture.js';
+import { ACME, acme, configOf, GLOBEX, globex, RETELL, startNodes } from '../routing-fixture.js';
 
 async function drainsOf(t: Test, names?: string[]) {
   const { url, part } = await startRedis(t);

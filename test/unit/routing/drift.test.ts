@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { OpenRecords } from '../../control-plane/src/calls/open-records.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { ActiveConfig } from '../../control-plane/src/config/active.js';
-import { type Drift, LimitDrift } from '../../control-plane/src/routing/drift.js';
-import { startRedis } from './retell-fixture.js';
-import { acme, configOf, globex, startNodes } from './routing-fixture.js';
+import { OpenRecords } from '../../../control-plane/src/calls/open-records.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { ActiveConfig } from '../../../control-plane/src/config/active.js';
+import { type Drift, LimitDrift } from '../../../control-plane/src/routing/drift.js';
+import { startRedis } from '../retell-fixture.js';
+import { acme, configOf, globex, startNodes } from '../routing-fixture.js';
 
 const LONG_AGO_MS = 60_000;
 

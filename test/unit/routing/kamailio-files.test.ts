@@ -1,9 +1,9 @@
 import { networkInterfaces } from 'node:os';
 import t from 'tap';
 import { stringify } from 'yaml';
-import { parseConfig } from '../../control-plane/src/config/load.js';
-import { renderDataFiles } from '../../control-plane/src/kamailio/data-files.js';
-import { renderNodeFile } from '../../control-plane/src/kamailio/node-file.js';
+import { parseConfig } from '../../../control-plane/src/config/load.js';
+import { renderDataFiles } from '../../../control-plane/src/kamailio/data-files.js';
+import { renderNodeFile } from '../../../control-plane/src/kamailio/node-file.js';
 
 const ACME = {
   name: 'acme',

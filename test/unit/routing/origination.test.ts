@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { digestOf, IdempotencyKeys } from '../../control-plane/src/calls/idempotency.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import type { CreateParams } from '../../control-plane/src/retell/api.js';
-import { Origination } from '../../control-plane/src/routing/origination.js';
-import { API_KEY, configWith, startRedis, TRUNK } from './retell-fixture.js';
+import { digestOf, IdempotencyKeys } from '../../../control-plane/src/calls/idempotency.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import type { CreateParams } from '../../../control-plane/src/retell/api.js';
+import { Origination } from '../../../control-plane/src/routing/origination.js';
+import { API_KEY, configWith, startRedis, TRUNK } from '../retell-fixture.js';
 
 const ORDER = { from: TRUNK, to: '+14155550177' };
 

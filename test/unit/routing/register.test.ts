@@ -1,17 +1,17 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import type { Call } from '../../control-plane/src/calls/call.js';
-import { timeline } from '../../control-plane/src/calls/record.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import { freePort } from '../../control-plane/src/cli/ports.js';
-import { KamailioError } from '../../control-plane/src/kamailio/errors.js';
-import type { Decision } from '../../control-plane/src/kamailio/node.js';
-import { RetellApi } from '../../control-plane/src/retell/api.js';
-import type { DecisionQuestion } from '../../control-plane/src/routing/decision-question.js';
-import { Register } from '../../control-plane/src/routing/register.js';
-import { eventually } from '../harness/await.js';
-import type { RetellSimulator, SimulatorOptions } from '../retell-simulator/simulator.js';
+import type { Call } from '../../../control-plane/src/calls/call.js';
+import { timeline } from '../../../control-plane/src/calls/record.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import { freePort } from '../../../control-plane/src/cli/ports.js';
+import { KamailioError } from '../../../control-plane/src/kamailio/errors.js';
+import type { Decision } from '../../../control-plane/src/kamailio/node.js';
+import { RetellApi } from '../../../control-plane/src/retell/api.js';
+import type { DecisionQuestion } from '../../../control-plane/src/routing/decision-question.js';
+import { Register } from '../../../control-plane/src/routing/register.js';
+import { eventually } from '../../harness/await.js';
+import type { RetellSimulator, SimulatorOptions } from '../../retell-simulator/simulator.js';
 import {
   type Active,
   API_KEY,
@@ -20,7 +20,7 @@ import {
   startRedis,
   startRetell,
   TRUNK,
-} from './retell-fixture.js';
+} from '../retell-fixture.js';
 
 const RETENTION_S = 3600;
 const DAY_S = 86_400;

@@ -2,16 +2,16 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { ActiveConfig } from '../../control-plane/src/config/active.js';
-import { ConfigError } from '../../control-plane/src/config/errors.js';
-import type { Config } from '../../control-plane/src/config/schema.js';
-import { Drains } from '../../control-plane/src/routing/drains.js';
-import type { NodeApplied } from '../../control-plane/src/routing/node-sync.js';
-import { Reload } from '../../control-plane/src/routing/reload.js';
-import { eventually } from '../harness/await.js';
-import { endpoint } from '../harness/configurations.js';
-import { startRedis } from './retell-fixture.js';
-import { ACME, acme, configOf, GLOBEX, globex, RETELL, retell, startNodes } from './routing-fixture.js';
+import { ActiveConfig } from '../../../control-plane/src/config/active.js';
+import { ConfigError } from '../../../control-plane/src/config/errors.js';
+import type { Config } from '../../../control-plane/src/config/schema.js';
+import { Drains } from '../../../control-plane/src/routing/drains.js';
+import type { NodeApplied } from '../../../control-plane/src/routing/node-sync.js';
+import { Reload } from '../../../control-plane/src/routing/reload.js';
+import { eventually } from '../../harness/await.js';
+import { endpoint } from '../../harness/configurations.js';
+import { startRedis } from '../retell-fixture.js';
+import { ACME, acme, configOf, GLOBEX, globex, RETELL, retell, startNodes } from '../routing-fixture.js';
 
 const REDIS = startRedis(t);
 

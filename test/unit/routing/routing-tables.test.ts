@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import { RoutingTables } from '../../control-plane/src/kamailio/routing-tables.js';
-import { RpcClient } from '../../control-plane/src/kamailio/rpc-client.js';
+import { RoutingTables } from '../../../control-plane/src/kamailio/routing-tables.js';
+import { RpcClient } from '../../../control-plane/src/kamailio/rpc-client.js';
 
 /** A node that gives these replies, by method; what it was asked is kept. */
 async function nodeThat(t: Test, replies: Record<string, string>) {

@@ -1,8 +1,12 @@
 import t, { type Test } from 'tap';
-import { ActiveConfig } from '../../control-plane/src/config/active.js';
-import { type Concurrency, RetellSlots, type SlotsReading } from '../../control-plane/src/routing/slots.js';
-import { eventually } from '../harness/await.js';
-import { configOf, retell, startNodes } from './routing-fixture.js';
+import { ActiveConfig } from '../../../control-plane/src/config/active.js';
+import {
+  type Concurrency,
+  RetellSlots,
+  type SlotsReading,
+} from '../../../control-plane/src/routing/slots.js';
+import { eventually } from '../../harness/await.js';
+import { configOf, retell, startNodes } from '../routing-fixture.js';
 
 const WITH_KEY = { api_key: 'key_0123456789abcdef' };
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { answeredCall, pair, start } from '../harness/call-pair.js';
+import { answeredCall, pair, start } from '../../harness/call-pair.js';
 
 for (const transport of ['udp', 'tcp'] as const) {
   t.test(`${transport}: peers talk over IPv6, with brackets in URIs and Via`, async (t) => {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { answeredCall, pair, until } from '../harness/call-pair.js';
+import { answeredCall, pair, until } from '../../harness/call-pair.js';
 
 for (const transport of ['udp', 'tcp'] as const) {
   t.test(`${transport}: one INVITE over two branches is two calls with one Call-ID`, async (t) => {

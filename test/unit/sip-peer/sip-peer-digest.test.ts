@@ -1,12 +1,12 @@
 import t from 'tap';
-import { pair } from '../harness/call-pair.js';
-import { SipMessage } from '../harness/sip-message.js';
+import { pair } from '../../harness/call-pair.js';
+import { SipMessage } from '../../harness/sip-message.js';
 import {
   authorization,
   checkCredentials,
   type DigestOptions,
   type IncomingCall,
-} from '../harness/sip-peer.js';
+} from '../../harness/sip-peer.js';
 
 const DIGEST = { username: 'retell', password: 'secret', realm: 'proxy.example.com' };
 

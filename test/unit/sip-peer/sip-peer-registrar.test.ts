@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
-import { pair, until } from '../harness/call-pair.js';
-import type { Header } from '../harness/sip-peer.js';
+import { pair, until } from '../../harness/call-pair.js';
+import type { Header } from '../../harness/sip-peer.js';
 
 const CREDENTIALS = { username: 'acme', password: 'secret' };
 

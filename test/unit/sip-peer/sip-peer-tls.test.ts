@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
-import { answeredCall, pair, start } from '../harness/call-pair.js';
-import { type Authority, makeAuthority, makeSelfSigned } from '../harness/certificates.js';
-import { SipPeer, type TlsOptions } from '../harness/sip-peer.js';
+import { answeredCall, pair, start } from '../../harness/call-pair.js';
+import { type Authority, makeAuthority, makeSelfSigned } from '../../harness/certificates.js';
+import { SipPeer, type TlsOptions } from '../../harness/sip-peer.js';
 
 const directory = t.testdir();
 const authorities = Promise.all([makeAuthority(directory, 'Test CA'), makeAuthority(directory, 'Other CA')]);

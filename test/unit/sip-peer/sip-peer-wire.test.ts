@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import t from 'tap';
-import { answeredCall, pair, start, until } from '../harness/call-pair.js';
-import { SipPeer } from '../harness/sip-peer.js';
+import { answeredCall, pair, start, until } from '../../harness/call-pair.js';
+import { SipPeer } from '../../harness/sip-peer.js';
 
 t.test('a repeated BYE gets the same answer and counts once', async (t) => {
   const { out, incoming, callee } = await answeredCall(t, 'udp', { t1Ms: 20 });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { answeredCall, pair, start, until } from '../harness/call-pair.js';
+import { answeredCall, pair, start, until } from '../../harness/call-pair.js';
 
 for (const transport of ['udp', 'tcp'] as const) {
   t.test(`${transport}: a call rings, is answered and acknowledged, and the caller ends it`, async (t) => {

@@ -1,9 +1,9 @@
 import t from 'tap';
-import { parseDestination, refusalOf } from '../../control-plane/src/calls/transfer/destination.js';
-import { TransferError } from '../../control-plane/src/calls/transfer/errors.js';
-import type { Config } from '../../control-plane/src/config/schema.js';
-import { DESTINATIONS, DESTINATIONS_OF_LISTED, LISTED, LISTS } from '../harness/transfer-destinations.js';
-import { configOf as baseConfig } from './routing-fixture.js';
+import { parseDestination, refusalOf } from '../../../control-plane/src/calls/transfer/destination.js';
+import { TransferError } from '../../../control-plane/src/calls/transfer/errors.js';
+import type { Config } from '../../../control-plane/src/config/schema.js';
+import { DESTINATIONS, DESTINATIONS_OF_LISTED, LISTED, LISTS } from '../../harness/transfer-destinations.js';
+import { configOf as baseConfig } from '../routing-fixture.js';
 
 function configOf(transfers: Record<string, unknown>, numbers?: Record<string, unknown>[]): Config {
   return baseConfig({ transfers, ...(numbers && { numbers }) });

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { parseDestination } from '../../control-plane/src/calls/transfer/destination.js';
-import { TransferError } from '../../control-plane/src/calls/transfer/errors.js';
-import { hostOfUri, type ReferContext, shapeRefer } from '../../control-plane/src/calls/transfer/refer.js';
-import { acme, configOf } from './routing-fixture.js';
+import { parseDestination } from '../../../control-plane/src/calls/transfer/destination.js';
+import { TransferError } from '../../../control-plane/src/calls/transfer/errors.js';
+import { hostOfUri, type ReferContext, shapeRefer } from '../../../control-plane/src/calls/transfer/refer.js';
+import { acme, configOf } from '../routing-fixture.js';
 
 const NUMBER = '+14155550100';
 

@@ -1,11 +1,11 @@
 import Fastify from 'fastify';
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { authPlugin } from '../../control-plane/src/http/plugins/auth.js';
-import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
-import { deadWebhookRoutes } from '../../control-plane/src/http/routes/dead-webhooks.js';
-import { WEBHOOKS, WebhookStore } from '../../control-plane/src/retell/webhook-store.js';
-import { startRedis } from './retell-fixture.js';
+import { authPlugin } from '../../../control-plane/src/http/plugins/auth.js';
+import { errorsPlugin } from '../../../control-plane/src/http/plugins/errors.js';
+import { deadWebhookRoutes } from '../../../control-plane/src/http/routes/dead-webhooks.js';
+import { WEBHOOKS, WebhookStore } from '../../../control-plane/src/retell/webhook-store.js';
+import { startRedis } from '../retell-fixture.js';
 
 const TOKENS = [
   { name: 'ops', token: 'token-of-the-operators', scopes: ['read', 'control'] },

@@ -1,16 +1,16 @@
 import Fastify from 'fastify';
 import type { Test } from 'tap';
-import { DUE_KINDS } from '../../control-plane/src/calls/due/kinds.js';
-import { DueWork, type DueWorkOptions } from '../../control-plane/src/calls/due/work.js';
-import { createOwnerWebhooks } from '../../control-plane/src/composition/owner-webhooks.js';
-import type { Config } from '../../control-plane/src/config/schema.js';
-import { authPlugin } from '../../control-plane/src/http/plugins/auth.js';
-import { errorsPlugin } from '../../control-plane/src/http/plugins/errors.js';
-import { webhookEndpointRoutes } from '../../control-plane/src/http/routes/webhook-endpoints.js';
-import { FAN_OUT_GROUP } from '../../control-plane/src/owner-webhooks/fan-out.js';
-import { eventually } from '../harness/await.js';
-import { ANSWERED, recordsScene } from './records-fixture.js';
-import { configWith } from './retell-fixture.js';
+import { DUE_KINDS } from '../../../control-plane/src/calls/due/kinds.js';
+import { DueWork, type DueWorkOptions } from '../../../control-plane/src/calls/due/work.js';
+import { createOwnerWebhooks } from '../../../control-plane/src/composition/owner-webhooks.js';
+import type { Config } from '../../../control-plane/src/config/schema.js';
+import { authPlugin } from '../../../control-plane/src/http/plugins/auth.js';
+import { errorsPlugin } from '../../../control-plane/src/http/plugins/errors.js';
+import { webhookEndpointRoutes } from '../../../control-plane/src/http/routes/webhook-endpoints.js';
+import { FAN_OUT_GROUP } from '../../../control-plane/src/owner-webhooks/fan-out.js';
+import { eventually } from '../../harness/await.js';
+import { ANSWERED, recordsScene } from '../records-fixture.js';
+import { configWith } from '../retell-fixture.js';
 
 export const SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
 export const OTHER_SECRET = `whsec_${Buffer.alloc(32, 2).toString('base64')}`;

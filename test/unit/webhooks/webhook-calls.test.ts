@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
-import { eventually } from '../harness/await.js';
-import { REGISTERED, TRUNK } from './retell-fixture.js';
+import { eventually } from '../../harness/await.js';
+import { REGISTERED, TRUNK } from '../retell-fixture.js';
 import { CALLER, webhookScene } from './webhook-fixture.js';
 
 const STARTED_AT = 1_780_012_675_000;

@@ -1,11 +1,11 @@
 import t from 'tap';
-import { HANDS } from '../../control-plane/src/owner-webhooks/deliveries.js';
-import { pieceOf } from '../../control-plane/src/owner-webhooks/endpoint.js';
-import { FAN_OUT_GROUP } from '../../control-plane/src/owner-webhooks/fan-out.js';
-import { eventually } from '../harness/await.js';
-import { DeliverySink, isSignedWith } from '../harness/delivery-sink.js';
+import { HANDS } from '../../../control-plane/src/owner-webhooks/deliveries.js';
+import { pieceOf } from '../../../control-plane/src/owner-webhooks/endpoint.js';
+import { FAN_OUT_GROUP } from '../../../control-plane/src/owner-webhooks/fan-out.js';
+import { eventually } from '../../harness/await.js';
+import { DeliverySink, isSignedWith } from '../../harness/delivery-sink.js';
+import { ANSWERED } from '../records-fixture.js';
 import { endpointRoutes, endpointsScene, OTHER_SECRET, SECRET } from './endpoints-fixture.js';
-import { ANSWERED } from './records-fixture.js';
 
 t.test('an event comes with the record, signed with each secret', async (t) => {
   const sink = await DeliverySink.start(t);

@@ -1,6 +1,6 @@
 import t from 'tap';
-import { eventually } from '../harness/await.js';
-import { DeliverySink } from '../harness/delivery-sink.js';
+import { eventually } from '../../harness/await.js';
+import { DeliverySink } from '../../harness/delivery-sink.js';
 import { endpointRoutes, endpointsScene, SECRET, TOKENS } from './endpoints-fixture.js';
 
 const [, READER] = TOKENS;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import t, { type Test } from 'tap';
-import { eventually } from '../harness/await.js';
-import { type ConfigSections, configWith, TRUNK } from './retell-fixture.js';
+import { eventually } from '../../harness/await.js';
+import { type ConfigSections, configWith, TRUNK } from '../retell-fixture.js';
 import { CALLER, webhookScene } from './webhook-fixture.js';
 
 const SETTINGS = {

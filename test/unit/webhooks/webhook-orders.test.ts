@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
-import { detailRecordOf } from '../../control-plane/src/calls/detail-record.js';
-import { EventHandler } from '../../control-plane/src/calls/event-handler.js';
-import { CallStore } from '../../control-plane/src/calls/store.js';
-import type { LegState, SipEvent } from '../../control-plane/src/kamailio/events.js';
-import { CallFinder } from '../../control-plane/src/retell/call-finder.js';
-import { CallWebhook } from '../../control-plane/src/retell/call-webhook.js';
-import { readWebhook, type StoredWebhook } from '../../control-plane/src/retell/stored-webhook.js';
-import { Random } from '../harness/random.js';
-import { SILENT } from '../harness/silent-observer.js';
-import { configWith, startRedis, TRUNK } from './retell-fixture.js';
+import { detailRecordOf } from '../../../control-plane/src/calls/detail-record.js';
+import { EventHandler } from '../../../control-plane/src/calls/event-handler.js';
+import { CallStore } from '../../../control-plane/src/calls/store.js';
+import type { LegState, SipEvent } from '../../../control-plane/src/kamailio/events.js';
+import { CallFinder } from '../../../control-plane/src/retell/call-finder.js';
+import { CallWebhook } from '../../../control-plane/src/retell/call-webhook.js';
+import { readWebhook, type StoredWebhook } from '../../../control-plane/src/retell/stored-webhook.js';
+import { Random } from '../../harness/random.js';
+import { SILENT } from '../../harness/silent-observer.js';
+import { configWith, startRedis, TRUNK } from '../retell-fixture.js';
 
 const CALLER = '+14155550123';
 const START = 1_790_000_000_000;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { isWithin } from '../../control-plane/src/config/networks.js';
+import { isWithin } from '../../../control-plane/src/config/networks.js';
 import { webhookScene } from './webhook-fixture.js';
 
 t.test('webhooks from elsewhere are refused where the networks of Retell are configured', async (t) => {

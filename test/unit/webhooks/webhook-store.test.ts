@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import t from 'tap';
-import { WEBHOOKS, WebhookStore } from '../../control-plane/src/retell/webhook-store.js';
-import { startRedis } from './retell-fixture.js';
+import { WEBHOOKS, WebhookStore } from '../../../control-plane/src/retell/webhook-store.js';
+import { startRedis } from '../retell-fixture.js';
 
 const MOST = 200_000;
 
