@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 
 /**
  * Runs the tests of the folder that a test file is named after, one after the other in its process: one process for each
- * takes longer to start than most of them take. A single one runs as `node dist/test/unit/FOLDER/NAME.test.js`.
+ * takes longer to start than most of them take. A single one runs as `node dist/test/KIND/FOLDER/NAME.test.js`.
  *
  * @param runner URL of that file
  */
