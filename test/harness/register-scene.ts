@@ -110,7 +110,7 @@ export async function fallbackRecord({ stack }: RegisterScene, caller: OutgoingC
 }
 
 /** The first entry of this type in a record's timeline. */
-export function entryOf(record: { timeline: { type: string }[] }, type: string) {
+export function entryOf(record: { timeline: { type: string; reason?: string }[] }, type: string) {
   return record.timeline.find((entry) => entry.type === type);
 }
 

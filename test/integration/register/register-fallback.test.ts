@@ -27,11 +27,17 @@ function checkInvite(t: Test, { fallbackUri }: RegisterScene, { message }: Incom
   t.notMatch(message.raw, /call_/);
 }
 
+/** What Kamailio says where the control plane does not in its 100 ms, as on a machine that is busy just then. */
+const UNDECIDED = 'no decision in time';
+
 /** A call to the number without a fallback is refused for now. */
 async function checkRefused(t: Test, scene: RegisterScene, reason: string): Promise<void> {
-  const caller = dial(scene, WITHOUT_FALLBACK);
-  const response = await caller.finalResponse();
-  t.equal(response.status, 503);
+  const { caller, response } = await eventually('a call that the control plane refuses', async () => {
+    const caller = dial(scene, WITHOUT_FALLBACK);
+    const response = await caller.finalResponse();
+    t.equal(response.status, 503);
+    return !response.get('reason')?.includes(UNDECIDED) && { caller, response };
+  });
   t.match(response.get('retry-after'), /^\d+$/);
   t.equal(response.get('reason'), `SIP;cause=503;text="${reason}"`);
   const record = await recordOf(scene.stack, caller.callId, 'ended');
@@ -63,10 +69,18 @@ t.test("a call goes to the fallback, or gets 503, when Retell's API is down or s
   const scene = await startRegisterScene(t, { retell: SHORT });
   await t.test('slow', async (t) => {
     scene.simulator.addFault({ endpoint: REGISTER, delay_ms: 10_000 });
-    const { caller, callee, ms } = await takenByFallback(scene, () => dial(scene));
-    t.comment(`slow API: the fallback's INVITE came after ${ms} ms of 500`);
-    checkInvite(t, scene, callee);
-    const { record, entry } = await fallbackRecord(scene, caller);
+    const { caller, callee, record, entry } = await eventually(
+      'a decision of the control plane',
+      async () => {
+        const { ms, ...call } = await takenByFallback(scene, () => dial(scene));
+        t.comment(`slow API: the fallback's INVITE came after ${ms} ms of 500`);
+        checkInvite(t, scene, call.callee);
+        const told = await fallbackRecord(scene, call.caller);
+        if (told.entry?.reason !== UNDECIDED) return { ...call, ...told };
+        await call.callee.bye();
+        return undefined;
+      },
+    );
     t.match(entry, { reason: 'retell did not answer in time' });
     t.match(entryOf(record, 'register_failed'), { reason: 'retell did not answer in time' });
     t.equal((await callee.bye()).status, 200);
