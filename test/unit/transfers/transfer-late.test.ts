@@ -12,6 +12,7 @@ import { KamailioNode } from '../../../control-plane/src/kamailio/node.js';
 import { RpcClient } from '../../../control-plane/src/kamailio/rpc-client.js';
 import { createGroups, GROUP } from '../../../control-plane/src/stream-consumer.js';
 import { eventually } from '../../harness/await.js';
+import { SILENT } from '../../harness/silent-observer.js';
 import { configWith, startRedis } from '../retell-fixture.js';
 
 const STREAM = streamOf('node1');
@@ -62,15 +63,7 @@ t.test(
     await eventually('a look at the stream', async () =>
       (await redis.info('commandstats')).includes('cmdstat_xpending'),
     );
-    const handler = new EventHandler(store, {
-      eventHandled: () => {},
-      callStarted: () => {},
-      callLimited: () => {},
-      callFellBack: () => {},
-      attemptFailed: () => {},
-      transferReached: () => {},
-      byeUnmatched: () => {},
-    });
+    const handler = new EventHandler(store, SILENT);
     const at = (requestedAt + 500) * 1000;
     await handler.handle('node1', [
       { type: 'refer_notified', id: 'call', at, transfer: 'one', code: 200, subscription: 'terminated' },
