@@ -39,7 +39,7 @@ export async function startCallees(
       ...(first.scenario.digest !== undefined && { credentials: first.scenario.digest.carrier }),
     };
     return Promise.all(
-      Array.from({ length: placement.gateways ?? placement.pairs }, async (_, pair) => {
+      Array.from({ length: placement.gateways }, async (_, pair) => {
         const { host, port = await freePort(host) } = placement.callee(pair, direction);
         return startCallee(t, { ...options, host, port });
       }),

@@ -71,7 +71,7 @@ export async function findMax(
   bar: ProgressBar,
 ): Promise<FindMaxResult> {
   const { scenario, holdMs, pairs, durationS, isQuick = false } = options;
-  const placement: Placement = { pairs, transport: 'udp', ...LOOPBACK };
+  const placement: Placement = { pairs, gateways: pairs, transport: 'udp', ...LOOPBACK };
   const { entries } = plainTraffic({ scenario, holdMs, rate: FIRST.start });
   const called = await startCallees(t, placement, entries);
   const [first, ...others] = called[scenario.direction];

@@ -25,8 +25,8 @@ export interface Stream {
 export interface Placement {
   /** How many SIPps call. */
   pairs: number;
-  /** How many take calls; default as many. */
-  gateways?: number;
+  /** How many take calls. */
+  gateways: number;
   transport: Transport;
   /** Address that the calls of a pair come from, 0 the first. */
   callerHost: (pair: number, direction: Direction) => string;

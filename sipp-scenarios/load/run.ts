@@ -130,10 +130,11 @@ function commandsOf(legs: readonly Leg[], { api }: System, callIdPrefix: string)
 }
 
 function placementOf({ pairs, gateways = pairs, transport, target }: RunOptions): Placement {
-  if (target === undefined) return { pairs, gateways, transport, ...LOOPBACK };
+  const sides = { pairs, gateways, transport };
+  if (target === undefined) return { ...sides, ...LOOPBACK };
   const { callerHost, callee } = target;
   return {
-    ...{ pairs, gateways, transport },
+    ...sides,
     callerHost: () => callerHost,
     callee: (pair) =>
       callee === undefined ? { host: callerHost } : { host: callee.host, port: callee.port + pair },
