@@ -21,6 +21,8 @@ export interface UseFigures {
   queuedEvents: number | null;
   eventBatchesWaiting: number | null;
   eventLagS: number | null;
+  /** Most. */
+  recordsOverdue: number | null;
   /** Mean. */
   redisOpsPerSecond: number | null;
   /** Most. */
@@ -49,6 +51,7 @@ export function useOf(samples: readonly Sample[]): UseFigures {
     queuedEvents: most(proxy.map(({ queuedEvents }) => queuedEvents)),
     eventBatchesWaiting: most(proxy.map(({ eventBatchesWaiting }) => eventBatchesWaiting)),
     eventLagS: most(proxy.flatMap(({ eventLagS }) => eventLagS ?? [])),
+    recordsOverdue: most(proxy.map(({ recordsOverdue }) => recordsOverdue)),
     redisOpsPerSecond: mean(redis.map(({ opsPerSecond }) => opsPerSecond)),
     redisUsedMemoryBytes: most(redis.map(({ usedMemoryBytes }) => usedMemoryBytes)),
   };

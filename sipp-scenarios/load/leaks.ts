@@ -1,5 +1,4 @@
-import type { Second } from './calls.js';
-import type { Sample } from './sampler.js';
+import type { RedisFigures, Sample } from './sampler.js';
 import { trendOf } from './trend.js';
 
 /** How something went on after the beginning of a soak. */
@@ -14,11 +13,14 @@ export interface LeakFigures {
   isLeak: boolean;
 }
 
-/** What calls leave in Redis, where records are kept for `calls.retention_days`. */
+/**
+ * What calls leave in Redis, where records are kept for `calls.retention_days`. What counts is the calls that have a
+ * record, not those that were placed: where records are behind, what is written is that of calls placed before.
+ */
 export interface KeptFigures {
   name: string;
   unit: string;
-  /** For each call placed, in the first half of the time that was looked at and in the second. */
+  /** For each call recorded, in the first half of the time that was looked at and in the second. */
   perCall: [first: number, second: number];
   isLeak: boolean;
 }
@@ -71,36 +73,29 @@ const LEVELS: readonly Level[] = [
   {
     name: 'events waiting in Kamailio and Redis',
     unit: '',
-    value: ({ proxy }) => proxy?.queuedEvents && proxy.queuedEvents + proxy.eventBatchesWaiting,
+    value: ({ proxy }) => (proxy === null ? undefined : proxy.queuedEvents + proxy.eventBatchesWaiting),
     floor: 100,
   },
 ];
 
-const KEPT: readonly (Omit<Level, 'floor'> & { floor: number })[] = [
-  { name: 'Redis, memory', unit: 'bytes', value: ({ redis }) => redis?.usedMemoryBytes, floor: 256 },
-  { name: 'Redis, keys', unit: 'keys', value: ({ redis }) => redis?.keys, floor: 0.1 },
-];
+const KEPT = [
+  { name: 'Redis, memory', unit: 'bytes', value: (redis: RedisFigures) => redis.usedMemoryBytes, floor: 256 },
+  { name: 'Redis, keys', unit: 'keys', value: (redis: RedisFigures) => redis.keys, floor: 0.1 },
+] as const;
 
 function scaled(bytes: number | undefined): number | undefined {
   return bytes === undefined ? undefined : bytes / MIB;
 }
 
 /** Looks for what grows. @param from when the beginning is over, in s since calls began */
-export function leaksIn(
-  samples: readonly Sample[],
-  seconds: readonly Second[],
-  from: number,
-  to: number,
-): SoakFigures {
+export function leaksIn(samples: readonly Sample[], from: number, to: number): SoakFigures {
   const own = samples.filter(({ at }) => at > from && at <= to);
   const levels = LEVELS.flatMap((level) => levelOf(level, own, to - from));
-  const placedAt = (at: number) =>
-    seconds.reduce((sum, second) => sum + second.started * Math.min(1, Math.max(0, at - second.at)), 0);
   const middle = (from + to) / 2;
   const kept = KEPT.flatMap(({ name, unit, value, floor }): KeptFigures[] => {
     const halves = [own.filter(({ at }) => at <= middle), own.filter(({ at }) => at > middle)];
     const [first, second] = halves.map((half) =>
-      trendOf(half.flatMap((sample) => pointOf(placedAt(sample.at), value(sample)))),
+      trendOf(half.flatMap(({ redis }) => (redis === null ? [] : [[redis.records, value(redis)] as const]))),
     );
     if (first === undefined || second === undefined) return [];
     const isLeak = second.slope > first.slope * KEPT_GROWTH && second.slope - first.slope > floor;

@@ -72,7 +72,7 @@ function reportOf(
   const chaos = faultFigures(times, result.seconds);
   const end = course.warmUpS + course.durationS;
   const soakFrom = times.length > 0 ? chaosEnd(course) : course.warmUpS + course.durationS / 3;
-  const soak = options.soak === undefined ? null : leaksIn(result.samples, result.seconds, soakFrom, end);
+  const soak = options.soak === undefined ? null : leaksIn(result.samples, soakFrom, end);
   const thresholds = { maxFailed, ...(maxSrdP99 !== undefined && { maxSrdP99Ms: maxSrdP99 * 1000 }) };
   return {
     title: mix === undefined ? options.scenario.name : 'a mix of calls',

@@ -96,6 +96,7 @@ export function figureRows(report: RunReport): [string, string][] {
         : `${use.queuedEvents} in Kamailio, ${use.eventBatchesWaiting} batches in Redis`,
     ],
     ['event lag, most', use.eventLagS === null ? null : `${use.eventLagS.toFixed(3)} s`],
+    ['detail records overdue, most', text(use.recordsOverdue)],
     [
       'Redis',
       use.redisOpsPerSecond === null

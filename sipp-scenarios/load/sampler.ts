@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type MachineTicks, type ProcessUse, readMachineTicks, readProcesses } from '../../bench/cpu.js';
+import { ALL } from '../../control-plane/src/calls/store.js';
 import { dialogsIn, type MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
 import { dropsByPort } from './udp-drops.js';
@@ -36,6 +37,8 @@ export interface ProxyFigures {
   eventBatchesWaiting: number;
   /** Mean time from an event in Kamailio to its record, of those handled since the sample before; null for none. */
   eventLagS: number | null;
+  /** Detail records that have been due for over a minute. */
+  recordsOverdue: number;
 }
 
 export interface RedisFigures {
@@ -43,6 +46,8 @@ export interface RedisFigures {
   opsPerSecond: number;
   usedMemoryBytes: number;
   keys: number;
+  /** Calls that have a record, complete or not. */
+  records: number;
 }
 
 /** The machine and all parts at one moment. */
@@ -130,13 +135,15 @@ export class Sampler {
     // A Redis that is away answers nothing: nobody waits for it here.
     if (redis?.status !== 'ready') return undefined;
     const timeIsUp = new Promise<undefined>((resolve) => setTimeout(resolve, 1000, undefined).unref());
-    const text = await Promise.race([redis.info().catch(() => undefined), timeIsUp]);
-    if (text === undefined) return undefined;
+    const asked = Promise.all([redis.info(), redis.zcard(ALL)]).catch(() => undefined);
+    const answers = await Promise.race([asked, timeIsUp]);
+    if (answers === undefined) return undefined;
+    const [text, records] = answers;
     const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
     const keys = Number(/^db\d+:keys=(\d+)/m.exec(text)?.[1] ?? 0);
     return {
       ops: value('total_commands_processed'),
-      figures: { usedMemoryBytes: value('used_memory'), keys },
+      figures: { usedMemoryBytes: value('used_memory'), keys, records },
     };
   }
 }
@@ -179,6 +186,7 @@ function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures |
     queuedEvents: kamailio('queued_events') ?? 0,
     eventBatchesWaiting: metrics.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0,
     eventLagS: handled > 0 ? (now.lag.sum - last.lag.sum) / handled : null,
+    recordsOverdue: metrics.sum('retell_proxy_detail_records_overdue') ?? 0,
   };
 }
 

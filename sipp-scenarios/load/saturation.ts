@@ -55,6 +55,10 @@ const CHECKS: readonly Check[] = [
     proxy?.eventLagS == null || proxy.eventLagS < EVENTS_LATE_S
       ? undefined
       : `the control plane: events waited ${proxy.eventLagS.toFixed(1)} s for it`,
+  ({ proxy }) =>
+    proxy === null || proxy.recordsOverdue === 0
+      ? undefined
+      : 'the control plane: detail records had been due for over a minute',
 ];
 
 /** What was at its limit, the first one first, each once; none where nothing was. */

@@ -5,7 +5,8 @@ import { INBOUND, MERGE, partiesKey } from './merge-script.js';
 import { type Page, pageOfCalls } from './paging.js';
 import type { RecordFields } from './record.js';
 
-const ALL = 'calls:all';
+/** Redis' index of all calls, by their creation. */
+export const ALL = 'calls:all';
 /** Redis' index of the calls that have not ended, by their creation. */
 export const OPEN = 'calls:open';
 

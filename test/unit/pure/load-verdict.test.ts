@@ -27,8 +27,9 @@ function sample(at: number, change: Partial<Sample> = {}): Sample {
     proxy: {
       ...{ dialogs: 100, sharedMemoryUsedBytes: 40 * MIB, sharedMemorySizeBytes: 256 * MIB },
       ...{ privateMemoryFreeMinBytes: 7 * MIB, queuedEvents: 1, eventBatchesWaiting: 0, eventLagS: 0.01 },
+      recordsOverdue: 0,
     },
-    redis: { opsPerSecond: 100, usedMemoryBytes: 10 * MIB, keys: 100 },
+    redis: { opsPerSecond: 100, usedMemoryBytes: 10 * MIB, keys: 100, records: 50 },
     ...change,
   };
 }
@@ -147,23 +148,61 @@ t.test('a line is found by least squares, and how well it explains', async (t) =
 });
 
 t.test('a soak finds what grows, and not what swings', async (t) => {
-  const seconds = Array.from({ length: 600 }, (_, at) => second(at, 10));
   const grown = (at: number) =>
     sample(at, {
       parts: { 'control plane': { cpus: 0, busiest: 0, rssBytes: (100 + at / 10) * MIB } },
-      redis: { opsPerSecond: 0, usedMemoryBytes: at * at * 100, keys: at * 20 },
+      redis: { opsPerSecond: 0, usedMemoryBytes: at * at * 100, keys: at * 20, records: at * 10 },
     });
   const swings = (at: number) =>
     sample(at, {
       parts: { 'control plane': { cpus: 0, busiest: 0, rssBytes: (100 + (at % 20) * 3) * MIB } },
-      redis: { opsPerSecond: 0, usedMemoryBytes: at * 20_000, keys: at * 20 },
+      redis: { opsPerSecond: 0, usedMemoryBytes: at * 20_000, keys: at * 20, records: at * 10 },
     });
   const times = Array.from({ length: 120 }, (_, i) => i * 5);
-  t.same(leakProblems(leaksIn(times.map(swings), seconds, 200, 600)), []);
-  const found = leaksIn(times.map(grown), seconds, 200, 600);
+  t.same(leakProblems(leaksIn(times.map(swings), 200, 600)), []);
+  const found = leaksIn(times.map(grown), 200, 600);
   t.match(leakProblems(found), [
     /^control plane, resident memory grows: \+360\.0 MiB an hour/,
     /^Redis, memory grows more with each call/,
   ]);
   t.same(found.kept.find(({ name }) => name === 'Redis, keys')?.perCall.map(Math.round), [2, 2]);
+});
+
+t.test(
+  'records that were behind and catch up are no leak in Redis, as each call leaves as much',
+  async (t) => {
+    const caughtUp = (at: number) => {
+      const records = at < 400 ? at * 5 : 2000 + (at - 400) * 20;
+      return sample(at, {
+        redis: { opsPerSecond: 0, usedMemoryBytes: records * 4000, keys: records * 2, records },
+      });
+    };
+    const samples = Array.from({ length: 120 }, (_, i) => caughtUp(i * 5));
+    const { kept } = leaksIn(samples, 200, 600);
+    t.same(
+      kept.map(({ perCall, isLeak }) => [...perCall.map(Math.round), isLeak]),
+      [
+        [4000, 4000, false],
+        [2, 2, false],
+      ],
+    );
+  },
+);
+
+t.test('batches of events that wait in Redis count where none wait in Kamailio', async (t) => {
+  const waiting = (at: number) => {
+    const { proxy } = sample(at);
+    return sample(at, { proxy: proxy && { ...proxy, queuedEvents: 0, eventBatchesWaiting: at } });
+  };
+  const samples = Array.from({ length: 120 }, (_, i) => waiting(i * 5));
+  t.match(leakProblems(leaksIn(samples, 200, 600)), [/^events waiting in Kamailio and Redis grows/]);
+});
+
+t.test('detail records that are overdue show that the control plane is at its limit', async (t) => {
+  const overdue = (at: number, recordsOverdue: number) => {
+    const { proxy } = sample(at);
+    return sample(at, { proxy: proxy && { ...proxy, recordsOverdue } });
+  };
+  t.same(saturationOf([overdue(1, 0), overdue(2, 0)]), []);
+  t.match(saturationOf([overdue(1, 0), overdue(2, 5), overdue(3, 9)]), [{ at: 2, what: /detail records/ }]);
 });
