@@ -48,12 +48,12 @@ const NAME_KEPT_S = 172_800;
  * they are about another call of Retell's.
  */
 export const MERGE = `
-local redis_call, sub, match, gsub, unpack = redis.call, string.sub, string.match, string.gsub, unpack
+local redis_call, byte, sub, match, gsub, unpack = redis.call, string.byte, string.sub, string.match, string.gsub, unpack
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
-local asked = {'erased_at', 'ended_at', 'detail_version', 'sip_call_id', 'retell_call_id', 'direction', 'number', 'from',
-  'to', 'carrier', 'answered_at', 'fell_back'}
-local name_prefixes = {sip_call_id = 'call-id:', retell_call_id = 'retell-call:'}
+-- What a known record is asked for, and behind it the names that are to be added to it.
+local asked = {'erased_at', 'ended_at', 'detail_version', 'direction', 'number', 'carrier', 'answered_at', 'fell_back'}
+local asked_count = #asked
 local time = redis_call('TIME')
 local now_ms = time[1] * 1000 + time[2] / 1000
 local retention_s = tonumber(ARGV[1])
@@ -62,7 +62,7 @@ local retention_s = tonumber(ARGV[1])
 local created, opened, closed, ended, due = {}, {}, {}, {}, {}
 -- Of each number's index: scores by member, false for those that leave it.
 local inbound, inbound_before = {}, {}
--- Channels of the records that have changed, and what is new in them.
+-- Channels of the records that have changed, and names of what is new in them.
 local changed, told = {}, {}
 
 local function append(list, first, second)
@@ -71,51 +71,80 @@ local function append(list, first, second)
 end
 
 local function tell(type, id, call, transfer)
+  local direction, carrier = call.direction, call.carrier
+  if direction and carrier and not transfer then
+    return redis_call('XADD', '${PUBLIC_EVENTS}', '*', 'type', type, 'call', id, 'direction', direction, 'carrier', carrier)
+  end
   local entry = {'type', type, 'call', id}
-  if call.direction then append(entry, 'direction', call.direction) end
-  if call.carrier then append(entry, 'carrier', call.carrier) end
+  if direction then append(entry, 'direction', direction) end
+  if carrier then append(entry, 'carrier', carrier) end
   if transfer then append(entry, 'transfer', transfer) end
   redis_call('XADD', '${PUBLIC_EVENTS}', '*', unpack(entry))
 end
 
-local function merge(record, id, at_ms, place, count)
-  local names = {}
-  for i = 1, count do names[i] = ARGV[place + 2 * i - 2] end
-  for i, name in ipairs(asked) do names[count + i] = name end
-  local is_known = redis_call('EXISTS', record) == 1
-  local values = is_known and redis_call('HMGET', record, unpack(names)) or {}
-  local call = {}
-  for i, name in ipairs(asked) do call[name] = values[count + i] or nil end
-  if call.erased_at then return {} end
-  local fresh, is_fresh, added = {}, {}, {}
+-- The places of those fields that are not in the record yet, and their values by name; or nothing where they are about
+-- another call of Retell's.
+local function news(values, place, count)
+  local places, new = {}, {}
   for i = 1, count do
-    local name, value = names[i], ARGV[place + 2 * i - 1]
-    if not values[i] then
-      fresh[#fresh + 1] = i
-      is_fresh[name] = true
-      append(added, name, value)
-      call[name] = value
-    elseif name == 'retell_call_id' and values[i] ~= value then
-      return false
+    local at = place + 2 * i - 2
+    local name, value, known = ARGV[at], ARGV[at + 1], values[asked_count + i]
+    if not known then
+      places[#places + 1] = i
+      new[name] = value
+    elseif name == 'retell_call_id' and known ~= value then
+      return
     end
   end
-  if #fresh == 0 then return fresh end
+  return places, new
+end
 
-  redis_call('HSET', record, unpack(added))
-  if not is_known then
+-- Names and values of the fields at these places, all in one list.
+local function listed(places, place)
+  local list = {}
+  for _, i in ipairs(places) do append(list, ARGV[place + 2 * i - 2], ARGV[place + 2 * i - 1]) end
+  return list
+end
+
+local function merge(record, id, at_ms, place, count)
+  if count == 0 then return 1 end
+  local last = place + 2 * count - 1
+  local is_known = redis_call('EXISTS', record) == 1
+  local places, new, call, all_are_new = nil, {}, nil, true
+  if is_known then
+    for i = 1, count do asked[asked_count + i] = ARGV[place + 2 * i - 2] end
+    local values = redis_call('HMGET', record, unpack(asked, 1, asked_count + count))
+    if values[1] then return {} end
+    places, new = news(values, place, count)
+    if not places then return false end
+    if #places == 0 then return places end
+    all_are_new = #places == count
+    call = {}
+    for i = 2, asked_count do call[asked[i]] = new[asked[i]] or values[i] or nil end
+  else
+    for i = place, last, 2 do new[ARGV[i]] = ARGV[i + 1] end
+    call = new
     append(created, at_ms, id)
     if not call.ended_at then append(opened, at_ms, id) end
   end
-  if is_fresh.ended_at then
+  if all_are_new then
+    redis_call('HSET', record, unpack(ARGV, place, last))
+  else
+    redis_call('HSET', record, unpack(listed(places, place)))
+  end
+
+  if new.ended_at then
     closed[#closed + 1] = id
     append(ended, call.ended_at, id)
     redis_call('EXPIRE', record, retention_s)
   end
-  for field, prefix in pairs(name_prefixes) do
-    if is_fresh[field] then redis_call('SET', prefix .. call[field], id, 'EX', retention_s + ${NAME_KEPT_S}) end
+  if new.sip_call_id then redis_call('SET', 'call-id:' .. new.sip_call_id, id, 'EX', retention_s + ${NAME_KEPT_S}) end
+  if new.retell_call_id then
+    redis_call('SET', 'retell-call:' .. new.retell_call_id, id, 'EX', retention_s + ${NAME_KEPT_S})
   end
-  if is_fresh.number then
-    local other = gsub((call.direction == 'outbound' and call.to or call.from) or '', '%D', '')
+  if new.number then
+    local name = call.direction == 'outbound' and 'to' or 'from'
+    local other = gsub(new[name] or redis_call('HGET', record, name) or '', '%D', '')
     if other ~= '' then
       local key = '${BETWEEN}' .. call.number .. ':' .. other
       redis_call('ZADD', key, 'NX', at_ms, id)
@@ -123,7 +152,7 @@ local function merge(record, id, at_ms, place, count)
     end
   end
   if call.direction == 'inbound' and call.number and call.answered_at and
-      (is_fresh.number or is_fresh.answered_at or is_fresh.fell_back or is_fresh.ended_at) then
+      (new.number or new.answered_at or new.fell_back or new.ended_at) then
     local key = '${INBOUND}' .. call.number
     inbound[key] = inbound[key] or {}
     inbound[key][id] = not call.fell_back and (call.ended_at or '+inf')
@@ -131,15 +160,20 @@ local function merge(record, id, at_ms, place, count)
       inbound_before[key] = math.max(inbound_before[key] or 0, call.ended_at - ${INBOUND_KEPT_MS})
     end
   end
-  local new_names = {}
-  for n, i in ipairs(fresh) do
-    local field = names[i]
-    new_names[n] = field
-    if call_events[field] then
-      tell(call_events[field], id, call)
-    elseif sub(field, 1, 9) == 'transfer:' then
-      local transfer, stage = match(field, '^transfer:(.+):(%l+)$')
-      if transfer and transfer_events[stage] then tell(transfer_events[stage], id, call, transfer) end
+  changed[#changed + 1] = record
+  local new_names = told[record] or {}
+  told[record] = new_names
+  for i = place, last, 2 do
+    local field = ARGV[i]
+    if new[field] then
+      new_names[#new_names + 1] = field
+      if call_events[field] then
+        tell(call_events[field], id, call)
+      -- Its second letter is looked at first, which takes no text out of each name.
+      elseif byte(field, 2) == 114 and sub(field, 1, 9) == 'transfer:' then
+        local transfer, stage = match(field, '^transfer:(.+):(%l+)$')
+        if transfer and transfer_events[stage] then tell(transfer_events[stage], id, call, transfer) end
+      end
     end
   end
   if call.ended_at then
@@ -147,9 +181,7 @@ local function merge(record, id, at_ms, place, count)
     local span = math.floor(now_ms / settle)
     append(due, math.floor(now_ms) + settle, id .. '/' .. string.format('%d', span))
   end
-  changed[#changed + 1] = record
-  told[record] = (told[record] and told[record] .. ' ' or '') .. table.concat(new_names, ' ')
-  return #fresh == count or fresh
+  return all_are_new and 1 or places
 end
 
 local results = {}
@@ -183,7 +215,7 @@ if #changed > 0 then
   for i = 1, #listeners, 2 do
     local record = listeners[i]
     if listeners[i + 1] > 0 and told[record] then
-      redis_call('PUBLISH', record, told[record])
+      redis_call('PUBLISH', record, table.concat(told[record], ' '))
       told[record] = nil
     end
   end
