@@ -52,7 +52,7 @@ export function useOf(samples: readonly Sample[]): UseFigures {
     eventBatchesWaiting: most(proxy.map(({ eventBatchesWaiting }) => eventBatchesWaiting)),
     eventLagS: most(proxy.flatMap(({ eventLagS }) => eventLagS ?? [])),
     recordsOverdue: most(proxy.map(({ recordsOverdue }) => recordsOverdue)),
-    redisOpsPerSecond: mean(redis.map(({ opsPerSecond }) => opsPerSecond)),
+    redisOpsPerSecond: mean(redis.flatMap(({ opsPerSecond }) => opsPerSecond ?? [])),
     redisUsedMemoryBytes: most(redis.map(({ usedMemoryBytes }) => usedMemoryBytes)),
   };
 }

@@ -42,8 +42,8 @@ export interface ProxyFigures {
 }
 
 export interface RedisFigures {
-  /** Commands a second since the sample before. */
-  opsPerSecond: number;
+  /** Commands a second since the sample before; null where that one had no answer of Redis. */
+  opsPerSecond: number | null;
   usedMemoryBytes: number;
   keys: number;
   /** Calls that have a record, complete or not. */
@@ -72,8 +72,10 @@ interface Raw {
   processes: ReadonlyMap<number, ProcessUse>;
   cpu: MachineTicks;
   dropped: ReadonlyMap<number, number>;
-  lag: { sum: number; count: number };
-  redisOps: number;
+  /** None where the control plane did not answer. */
+  lag: { sum: number; count: number } | undefined;
+  /** Commands since Redis started; none where it did not answer. */
+  redisOps: number | undefined;
 }
 
 /** Looks at the machine and at all parts of a run again and again. */
@@ -99,11 +101,11 @@ export class Sampler {
       processes: new Map(readProcesses().map((process) => [process.pid, process])),
       cpu: readMachineTicks(),
       dropped: dropsByPort(readFileSync('/proc/net/udp', 'utf8')),
-      lag: {
-        sum: metrics?.sum('retell_proxy_event_lag_seconds_sum') ?? 0,
-        count: metrics?.sum('retell_proxy_event_lag_seconds_count') ?? 0,
+      lag: metrics && {
+        sum: metrics.sum('retell_proxy_event_lag_seconds_sum') ?? 0,
+        count: metrics.sum('retell_proxy_event_lag_seconds_count') ?? 0,
       },
-      redisOps: info?.ops ?? 0,
+      redisOps: info?.ops,
     };
     const last = this.#last;
     this.#last = raw;
@@ -126,7 +128,10 @@ export class Sampler {
       redis:
         info === undefined
           ? null
-          : { ...info.figures, opsPerSecond: (raw.redisOps - last.redisOps) / seconds },
+          : {
+              ...info.figures,
+              opsPerSecond: last.redisOps === undefined ? null : (info.ops - last.redisOps) / seconds,
+            },
     });
   }
 
@@ -177,7 +182,6 @@ function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures |
   const dialogs = dialogsIn(metrics);
   // A node that does not answer has no figures.
   if (dialogs === undefined) return null;
-  const handled = now.lag.count - last.lag.count;
   return {
     dialogs,
     sharedMemoryUsedBytes: kamailio('shared_memory_used_bytes') ?? 0,
@@ -185,9 +189,16 @@ function proxyFigures(metrics: MetricsText, last: Raw, now: Raw): ProxyFigures |
     privateMemoryFreeMinBytes: kamailio('private_memory_free_min_bytes') ?? 0,
     queuedEvents: kamailio('queued_events') ?? 0,
     eventBatchesWaiting: metrics.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0,
-    eventLagS: handled > 0 ? (now.lag.sum - last.lag.sum) / handled : null,
+    eventLagS: meanLag(last.lag, now.lag),
     recordsOverdue: metrics.sum('retell_proxy_detail_records_overdue') ?? 0,
   };
+}
+
+/** Mean of what was handled between two looks, in s; null for none, and where either did not see it. */
+function meanLag(before: Raw['lag'], now: Raw['lag']): number | null {
+  if (before === undefined || now === undefined) return null;
+  const handled = now.count - before.count;
+  return handled > 0 ? (now.sum - before.sum) / handled : null;
 }
 
 /** Of the sockets of each part, those that dropped none left out. */
