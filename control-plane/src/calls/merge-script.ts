@@ -48,12 +48,13 @@ const NAME_KEPT_S = 172_800;
  * they are about another call of Retell's.
  */
 export const MERGE = `
-local redis_call, byte, sub, match, gsub, unpack = redis.call, string.byte, string.sub, string.match, string.gsub, unpack
+local redis_call, match, gsub, unpack = redis.call, string.match, string.gsub, unpack
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
 -- What a known record is asked for, and behind it the names that are to be added to it.
 local asked = {'erased_at', 'ended_at', 'detail_version', 'direction', 'number', 'carrier', 'answered_at', 'fell_back'}
 local asked_count = #asked
+local name_prefixes = {sip_call_id = 'call-id:', retell_call_id = 'retell-call:'}
 local time = redis_call('TIME')
 local now_ms = time[1] * 1000 + time[2] / 1000
 local retention_s = tonumber(ARGV[1])
@@ -71,13 +72,9 @@ local function append(list, first, second)
 end
 
 local function tell(type, id, call, transfer)
-  local direction, carrier = call.direction, call.carrier
-  if direction and carrier and not transfer then
-    return redis_call('XADD', '${PUBLIC_EVENTS}', '*', 'type', type, 'call', id, 'direction', direction, 'carrier', carrier)
-  end
   local entry = {'type', type, 'call', id}
-  if direction then append(entry, 'direction', direction) end
-  if carrier then append(entry, 'carrier', carrier) end
+  if call.direction then append(entry, 'direction', call.direction) end
+  if call.carrier then append(entry, 'carrier', call.carrier) end
   if transfer then append(entry, 'transfer', transfer) end
   redis_call('XADD', '${PUBLIC_EVENTS}', '*', unpack(entry))
 end
@@ -110,7 +107,8 @@ local function merge(record, id, at_ms, place, count)
   if count == 0 then return 1 end
   local last = place + 2 * count - 1
   local is_known = redis_call('EXISTS', record) == 1
-  local places, new, call, all_are_new = nil, {}, nil, true
+  local places, new, call
+  local all_are_new = true
   if is_known then
     for i = 1, count do asked[asked_count + i] = ARGV[place + 2 * i - 2] end
     local values = redis_call('HMGET', record, unpack(asked, 1, asked_count + count))
@@ -122,6 +120,7 @@ local function merge(record, id, at_ms, place, count)
     call = {}
     for i = 2, asked_count do call[asked[i]] = new[asked[i]] or values[i] or nil end
   else
+    new = {}
     for i = place, last, 2 do new[ARGV[i]] = ARGV[i + 1] end
     call = new
     append(created, at_ms, id)
@@ -138,9 +137,8 @@ local function merge(record, id, at_ms, place, count)
     append(ended, call.ended_at, id)
     redis_call('EXPIRE', record, retention_s)
   end
-  if new.sip_call_id then redis_call('SET', 'call-id:' .. new.sip_call_id, id, 'EX', retention_s + ${NAME_KEPT_S}) end
-  if new.retell_call_id then
-    redis_call('SET', 'retell-call:' .. new.retell_call_id, id, 'EX', retention_s + ${NAME_KEPT_S})
+  for field, prefix in pairs(name_prefixes) do
+    if new[field] then redis_call('SET', prefix .. new[field], id, 'EX', retention_s + ${NAME_KEPT_S}) end
   end
   if new.number then
     local name = call.direction == 'outbound' and 'to' or 'from'
@@ -169,8 +167,7 @@ local function merge(record, id, at_ms, place, count)
       new_names[#new_names + 1] = field
       if call_events[field] then
         tell(call_events[field], id, call)
-      -- Its second letter is looked at first, which takes no text out of each name.
-      elseif byte(field, 2) == 114 and sub(field, 1, 9) == 'transfer:' then
+      else
         local transfer, stage = match(field, '^transfer:(.+):(%l+)$')
         if transfer and transfer_events[stage] then tell(transfer_events[stage], id, call, transfer) end
       end
