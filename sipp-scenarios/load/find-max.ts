@@ -165,10 +165,16 @@ async function whenQuiet({ metrics, redis }: System): Promise<void> {
   const isQuiet = async () => {
     const text = await metrics();
     if (text === undefined || ((await redis?.zcard(DETAIL_RECORDS_DUE)) ?? 0) > 0) return false;
+    // To write its append-only file anew takes Redis seconds of a CPU, the longer the more calls there were before.
+    if (/^aof_rewrite_in_progress:1/m.test((await redis?.info('persistence')) ?? '')) return false;
     const waiting =
       (text.sum('retell_proxy_kamailio_queued_events') ?? 0) +
       (text.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0);
     return waiting === 0;
   };
-  await eventually('no event and no record that waits', isQuiet, QUIET_WITHIN_MS);
+  await eventually(
+    'no event and no record that waits, and no file that is written anew',
+    isQuiet,
+    QUIET_WITHIN_MS,
+  );
 }

@@ -45,7 +45,8 @@ const STEP_DOWN = 0.1;
 const MOST_STEPS = 8;
 
 /**
- * Tries a rate for longer, and lower ones where it does not hold.
+ * Tries a rate for longer, and lower ones where it does not hold; then once between the one that holds and the last that
+ * did not, as a ratio of two such rates is no finer than their steps.
  *
  * @returns undefined where none holds
  */
@@ -53,8 +54,13 @@ export async function confirmHighest(
   holds: (rate: number) => Promise<boolean>,
   rate: number,
 ): Promise<number | undefined> {
+  let tooHigh: number | undefined;
   for (let n = 0, tried = rate; n < MOST_STEPS && tried >= 1; n += 1) {
-    if (await holds(tried)) return tried;
+    if (await holds(tried)) {
+      const between = Math.round((tried + (tooHigh ?? tried)) / 2);
+      return between > tried && (await holds(between)) ? between : tried;
+    }
+    tooHigh = tried;
     tried = Math.floor(tried * (1 - STEP_DOWN));
   }
   return undefined;

@@ -38,9 +38,21 @@ t.test('with its start as the least, one trial that is not clean ends the search
   t.same(tried, [40]);
 });
 
-t.test('a rate that does not hold is lowered until one does', async (t) => {
-  const { tried, isClean } = systemUpTo(820);
-  t.equal(await confirmHighest(isClean, 1000), 810);
-  t.same(tried, [1000, 900, 810]);
-  t.equal(await confirmHighest(systemUpTo(1).isClean, 1000), undefined);
+t.test('a rate that holds is the highest', async (t) => {
+  const { tried, isClean } = systemUpTo(1000);
+  t.equal(await confirmHighest(isClean, 1000), 1000);
+  t.same(tried, [1000]);
 });
+
+t.test(
+  'a rate that does not hold is lowered until one does, and raised by half a step where that holds',
+  async (t) => {
+    const low = systemUpTo(820);
+    t.equal(await confirmHighest(low.isClean, 1000), 810);
+    t.same(low.tried, [1000, 900, 810, 855]);
+    const high = systemUpTo(860);
+    t.equal(await confirmHighest(high.isClean, 1000), 855);
+    t.same(high.tried, [1000, 900, 810, 855]);
+    t.equal(await confirmHighest(systemUpTo(1).isClean, 1000), undefined);
+  },
+);
