@@ -45,6 +45,7 @@ export async function redisProcess(options: {
       // A call's record is one hash of some 40 fields: kept packed it takes a third of the memory.
       ...['--hash-max-listpack-value', '1024'],
     ],
+    niceness: NICENESS.redis,
     ready: async (signal) => {
       const redis = connectRedis(`redis://${host}:${port}`, () => {}, 1000);
       try {
