@@ -1,6 +1,6 @@
 import { CONTENDER_TITLES, CONTENDERS, type ContenderName } from '../sipp-scenarios/load/contenders.js';
 import { type FindMaxResult, findMax } from '../sipp-scenarios/load/find-max.js';
-import { BUDGET } from '../sipp-scenarios/load/find-max-report.js';
+import { BUDGET, turnsText } from '../sipp-scenarios/load/find-max-report.js';
 import { ProgressBar } from '../sipp-scenarios/load/progress.js';
 import { scenarioNamed } from '../sipp-scenarios/scenarios.js';
 import { type BudgetResult, figureText, judge } from './budget.js';
@@ -13,7 +13,7 @@ export interface CallRateOptions {
   pairs: number;
   /** How long a call is held, in ms. */
   holdMs: number;
-  /** 1: one coarse search for each, for a look; 0: two fine ones. */
+  /** 1: coarse searches and one turn, for a look; 0: fine ones and three turns. */
   coarse: number;
 }
 
@@ -60,7 +60,15 @@ export function budgetsOfCallRate({ best, srd, settled }: CallRateFigures): Budg
 }
 
 /** The figures as Markdown. */
-export function reportCallRate({ options, best, srd, settled, trials }: CallRateFigures): string {
+export function reportCallRate({
+  options,
+  best,
+  turns,
+  srd,
+  settled,
+  eventsDropped,
+  trials,
+}: CallRateFigures): string {
   const added =
     srd === null
       ? []
@@ -74,8 +82,9 @@ export function reportCallRate({ options, best, srd, settled, trials }: CallRate
     '| --- | ---: | ---: | ---: | ---: | --- |',
     ...CONTENDERS.map((name) => row(name, best[name])),
     '',
+    `- Turns of the bare Kamailio with tlsf and ours, of which the middle ratio counts: ${turnsText(turns)}.`,
     ...added,
-    `- Records of the clean trials through ours: ${settled.records} of ${settled.calls} calls. Dialogs left by trials that were given up: ${settled.dialogsLeft}.`,
+    `- Records of the clean trials through ours: ${settled.records} of ${settled.calls} calls. Dialogs left by trials that were given up: ${settled.dialogsLeft}. Call events dropped: ${eventsDropped}.`,
     `- ${trials.length} trials${options.coarse === 1 ? ', in coarse steps' : ''}.`,
     '',
   ].join('\n');

@@ -3,6 +3,7 @@ import type { FindMaxOptions, FindMaxResult } from './find-max.js';
 import { barsHtml, pageHtml, rowsHtml, tableHtml, verdictHtml } from './page.js';
 import { type Head, machineRows, table } from './report.js';
 import type { Trial } from './trial.js';
+import { ratioOf, type Turn } from './turns.js';
 import { percent } from './verdict.js';
 
 /** Everything that is told of it: what the JSON file holds. */
@@ -25,7 +26,7 @@ export function findMaxReport(
   { scenario, ...options }: FindMaxOptions,
   result: FindMaxResult,
 ): FindMaxReport {
-  const { best, srd, settled } = result;
+  const { best, srd, settled, eventsDropped } = result;
   const ratio = (name: ContenderName) =>
     best.ours === null || best[name] === null ? null : best.ours.rate / best[name].rate;
   const ratios = { generator: ratio('generator'), shipped: ratio('shipped'), bare: ratio('bare') };
@@ -44,6 +45,9 @@ export function findMaxReport(
   }
   if (settled.records !== settled.calls) {
     problems.push(`${settled.calls} calls were placed and ${settled.records} have a record`);
+  }
+  if (eventsDropped !== null && eventsDropped > 0) {
+    problems.push(`${eventsDropped} call events were dropped: Kamailio's queue for Redis was full`);
   }
   return { ...head, scenario: scenario.name, ...options, ...result, ratios, problems };
 }
@@ -80,7 +84,7 @@ function saturatedAbove({ contender, rate }: Trial, trials: readonly Trial[]): s
   return nearest?.saturated ?? 'nothing';
 }
 
-function figureRows({ srd, settled, durationS }: FindMaxReport): [string, string][] {
+function figureRows({ srd, settled, durationS, turns }: FindMaxReport): [string, string][] {
   const added: [string, string][] =
     srd === null
       ? []
@@ -92,10 +96,19 @@ function figureRows({ srd, settled, durationS }: FindMaxReport): [string, string
         ];
   return [
     ['clean', `no call failed in ${durationS} s, and no more were up than the rate explains`],
+    ['turns of the bare Kamailio with tlsf and ours, of which the middle ratio counts', turnsText(turns)],
     ...added,
     ['records', `${settled.records} of the ${settled.calls} calls through ours in clean trials`],
     ['dialogs left of trials that were not clean', String(settled.dialogsLeft)],
   ];
+}
+
+/** Both rates of each turn, and their ratio. */
+export function turnsText(turns: readonly Turn[]): string {
+  const rateOf = (trial: Trial | null) => (trial === null ? 'none' : String(trial.rate));
+  return turns
+    .map((turn) => `${rateOf(turn.bare)} and ${rateOf(turn.ours)} (${ratioOf(turn)?.toFixed(2) ?? 'none'})`)
+    .join('; ');
 }
 
 /** As Markdown. */

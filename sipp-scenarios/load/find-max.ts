@@ -15,6 +15,7 @@ import { type Probed, probeSrd } from './srd-probe.js';
 import type { System } from './system.js';
 import { plainTraffic } from './traffic.js';
 import { type Trial, type TrialScene, tryRate } from './trial.js';
+import { middleTurn, type Turn } from './turns.js';
 
 export interface FindMaxOptions {
   scenario: Scenario;
@@ -22,7 +23,7 @@ export interface FindMaxOptions {
   pairs: number;
   /** How long a rate has to be clean to count, in s. */
   durationS: number;
-  /** One coarse search for each, for a look. Default false. */
+  /** Coarse searches and one turn, for a look. Default false. */
   isQuick?: boolean;
 }
 
@@ -36,14 +37,17 @@ export interface AddedSrd {
 }
 
 export interface FindMaxResult {
-  /** The best confirmed rate of each; null where none was clean. */
+  /** The highest rate of each; null where none was clean. Of the bare Kamailio with tlsf and ours, in the middle turn. */
   best: Record<ContenderName, Trial | null>;
+  turns: Turn[];
   /** All that was tried, in order. */
   trials: Trial[];
   /** null where the scenario is not one of answered calls, or where no rate was clean. */
   srd: AddedSrd | null;
   /** Of the calls through ours in clean trials. */
   settled: Settled;
+  /** Call events that Kamailio had no room for; null where it did not say. */
+  eventsDropped: number | null;
 }
 
 /** A step or half of the search. */
@@ -54,8 +58,9 @@ const GENERATOR: SearchOptions = { start: 4000, precision: 0.3 };
 const FIRST: SearchOptions = { start: 400 };
 /** Where the others begin, as a part of what was found before. */
 const BEGIN_AT = { bare: 1.2, ours: 0.4 } as const;
-/** The second time each begins a bit above what it did the first time, goes in small steps, and no further down. */
-const AGAIN = { start: 1.06, step: 1.15 };
+/** What holds for a moment is higher than what holds for long: where that begins, as a part of it. */
+const BEGIN_LONG_AT = 0.85;
+const TURNS = 3;
 /** For a look: how far apart clean and unclean rates may lie. */
 const COARSE = { precision: 0.25 };
 /** Of the SRD measurement: parts in turns, each so long. */
@@ -94,29 +99,34 @@ export async function findMax(
     bar.say(`${title}: ${rate} calls/s for ${course.durationS} s: ${trial.trouble ?? 'clean'}`);
     return trial;
   };
-  const best: FindMaxResult['best'] = { generator: null, shipped: null, bare: null, ours: null };
-  const search = async (name: ContenderName, from: SearchOptions) => {
-    const contender = contenders[name];
-    const isClean = async (rate: number) => (await attempt(contender, rate, SHORT)).isClean;
-    const highest = await findHighest(isClean, { least: 10, ...from, ...(isQuick && COARSE) });
-    if (highest === undefined) return;
-    const before = best[name]?.rate ?? 0;
-    await confirmHighest(async (rate) => {
-      if (rate <= before) return true;
-      const trial = await attempt(contender, rate, { warmUpS: CONFIRM_WARM_UP_S, durationS });
-      if (trial.isClean) best[name] = trial;
-      return trial.isClean;
-    }, highest);
+  /** What is clean for a moment. */
+  const shortly = (name: ContenderName, from: SearchOptions) => {
+    const isClean = async (rate: number) => (await attempt(contenders[name], rate, SHORT)).isClean;
+    return findHighest(isClean, { least: 10, ...from, ...(isQuick && COARSE) });
   };
-  await search('generator', GENERATOR);
-  await search('shipped', FIRST);
-  await search('bare', { start: (best.shipped?.rate ?? FIRST.start) * BEGIN_AT.bare });
-  await search('ours', { start: (best.bare?.rate ?? FIRST.start) * BEGIN_AT.ours });
-  // A machine has good and bad moments: these two get a second one, as their ratio is what counts.
-  for (const name of isQuick ? [] : (['bare', 'ours'] as const)) {
-    const start = Math.ceil((best[name]?.rate ?? FIRST.start) * AGAIN.start);
-    await search(name, { start, step: AGAIN.step, least: start });
+  const forLong = async (name: ContenderName, from: number | undefined): Promise<Trial | null> => {
+    if (from === undefined) return null;
+    let highest: Trial | null = null;
+    await confirmHighest(async (rate) => {
+      const trial = await attempt(contenders[name], rate, { warmUpS: CONFIRM_WARM_UP_S, durationS });
+      if (trial.isClean) highest = trial;
+      return trial.isClean;
+    }, Math.ceil(from));
+    return highest;
+  };
+  const generator = await forLong('generator', await shortly('generator', GENERATOR));
+  const shipped = await forLong('shipped', await shortly('shipped', FIRST));
+  const bareShortly = await shortly('bare', { start: (shipped?.rate ?? FIRST.start) * BEGIN_AT.bare });
+  const oursShortly = await shortly('ours', { start: (bareShortly ?? FIRST.start) * BEGIN_AT.ours });
+  const begin = (rate: number | undefined) => rate && rate * BEGIN_LONG_AT;
+  // A machine has good and bad moments: these two are compared in turns, as their ratio is what counts.
+  const turns: Turn[] = [];
+  for (let n = 0; n < (isQuick ? 1 : TURNS); n += 1) {
+    const before = turns.at(-1);
+    const bare = await forLong('bare', before?.bare?.rate ?? begin(bareShortly));
+    turns.push({ bare, ours: await forLong('ours', before?.ours?.rate ?? begin(oursShortly)) });
   }
+  const best = { generator, shipped, ...middleTurn(turns) };
   const peer = await startPeer(t, { host: LOOPBACK.callerHost(250, scenario.direction), trace: false });
   const srd = await addedSrd(best, scenario, async (name, rate) => {
     const [, probed] = await Promise.all([
@@ -126,7 +136,10 @@ export async function findMax(
     return probed;
   });
   bar.say('waiting for the records');
-  return { best, trials, srd, settled: await settleOurs(contenders.ours.system, trials) };
+  const settled = await settleOurs(contenders.ours.system, trials);
+  const metrics = await contenders.ours.system.metrics();
+  const eventsDropped = metrics?.sum('retell_proxy_kamailio_events_dropped_total') ?? null;
+  return { best, turns, trials, srd, settled, eventsDropped };
 }
 
 /** Calls of trials that were not clean may be lost on their way to us: those of the others all have to have a record. */

@@ -40,13 +40,14 @@ export async function findHighest(
   return clean;
 }
 
-/** Share by which a rate is lowered that was clean for a moment and not for long. */
+/** Shares by which a rate is raised that holds, and lowered that does not. */
+const STEP_UP = 0.05;
 const STEP_DOWN = 0.1;
 const MOST_STEPS = 8;
 
 /**
- * Tries a rate for longer, and lower ones where it does not hold; then once between the one that holds and the last that
- * did not, as a ratio of two such rates is no finer than their steps.
+ * Tries a rate for longer. Where it holds, higher ones until one does not; else lower ones until one does, and then once
+ * between that and the last that did not, as a ratio of two such rates is no finer than their steps.
  *
  * @returns undefined where none holds
  */
@@ -54,14 +55,26 @@ export async function confirmHighest(
   holds: (rate: number) => Promise<boolean>,
   rate: number,
 ): Promise<number | undefined> {
-  let tooHigh: number | undefined;
-  for (let n = 0, tried = rate; n < MOST_STEPS && tried >= 1; n += 1) {
+  if (await holds(rate)) return raise(holds, rate);
+  let tooHigh = rate;
+  for (let n = 1; n < MOST_STEPS; n += 1) {
+    const tried = Math.floor(tooHigh * (1 - STEP_DOWN));
+    if (tried < 1) return undefined;
     if (await holds(tried)) {
-      const between = Math.round((tried + (tooHigh ?? tried)) / 2);
+      const between = Math.round((tried + tooHigh) / 2);
       return between > tried && (await holds(between)) ? between : tried;
     }
     tooHigh = tried;
-    tried = Math.floor(tried * (1 - STEP_DOWN));
   }
   return undefined;
+}
+
+async function raise(holds: (rate: number) => Promise<boolean>, rate: number): Promise<number> {
+  let held = rate;
+  for (let n = 1; n < MOST_STEPS; n += 1) {
+    const tried = Math.ceil(held * (1 + STEP_UP));
+    if (!(await holds(tried))) return held;
+    held = tried;
+  }
+  return held;
 }

@@ -1,5 +1,7 @@
 import t from 'tap';
 import { confirmHighest, findHighest } from '../../../sipp-scenarios/load/search.js';
+import type { Trial } from '../../../sipp-scenarios/load/trial.js';
+import { middleTurn, ratioOf, type Turn } from '../../../sipp-scenarios/load/turns.js';
 
 /** A system that is clean up to a rate, and what was tried on it. */
 function systemUpTo(limit: number) {
@@ -38,10 +40,11 @@ t.test('with its start as the least, one trial that is not clean ends the search
   t.same(tried, [40]);
 });
 
-t.test('a rate that holds is the highest', async (t) => {
-  const { tried, isClean } = systemUpTo(1000);
-  t.equal(await confirmHighest(isClean, 1000), 1000);
-  t.same(tried, [1000]);
+t.test('a rate that holds is raised by 5 % until one does not', async (t) => {
+  const { tried, isClean } = systemUpTo(1100);
+  t.equal(await confirmHighest(isClean, 1000), 1050);
+  t.same(tried, [1000, 1050, 1103]);
+  t.equal(await confirmHighest(systemUpTo(1000).isClean, 1000), 1000);
 });
 
 t.test(
@@ -56,3 +59,15 @@ t.test(
     t.equal(await confirmHighest(systemUpTo(1).isClean, 1000), undefined);
   },
 );
+
+t.test('of turns the one with the middle ratio counts, whatever the rates', (t) => {
+  const trial = (rate: number) => ({ rate }) as Trial;
+  const turn = (bare: number, ours: number): Turn => ({ bare: trial(bare), ours: trial(ours) });
+  const [low, middle, high] = [turn(5000, 3000), turn(2000, 1600), turn(4000, 3600)];
+  t.equal(middleTurn([high, low, middle]), middle);
+  t.equal(middleTurn([low]), low);
+  const missed: Turn = { bare: trial(4000), ours: null };
+  t.equal(ratioOf(missed), null);
+  t.equal(middleTurn([high, missed, low]), low);
+  t.end();
+});
