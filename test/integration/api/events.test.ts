@@ -114,3 +114,21 @@ t.test('events that are too long for one batch come in several', async (t) => {
   await redis.start();
   for (const caller of callers) await recordOf(scene.stack, caller.callId, 'answered');
 });
+
+t.test(
+  'events that waited for Redis come many at once, so that one that answers slowly keeps up',
+  async (t) => {
+    const scene = await startScene(t);
+    const { redis } = scene.stack.parts;
+    const CALLS = 50;
+    scene.retell.onInvite = (call) => call.refuse(486);
+    await redis.kill();
+    const callers = Array.from({ length: CALLS }, () => dial(scene));
+    await Promise.all(callers.map((caller) => caller.finalResponse()));
+    await redis.start();
+    for (const caller of callers) await recordOf(scene.stack, caller.callId, 'ended');
+    const entries = await scene.stack.redis.xrange('sip:events:node1', '-', '+');
+    const sizes = entries.map(([, fields]) => parseEvents(fields[1] ?? '').length);
+    t.ok(Math.max(...sizes) > CALLS, `batches of ${sizes.join(', ')} events`);
+  },
+);
