@@ -5,7 +5,7 @@ import { BEFORE_ALL, groupInfo, isEarlier, streamInfo, writtenAt } from '../stre
 import { streamOf } from './event-reader.js';
 import type { KamailioNode } from './node.js';
 
-/** A batch that has left Kamailio's queue is in Redis within this time, in ms, or Redis is away. */
+/** An event that Kamailio has not counted yet is in Redis within this time, in ms, or Redis is away. */
 const IN_HAND_MS = 1000;
 const POLL_MS = 100;
 /** Longest wait, in ms. A batch that a dead replica took is taken over after half of that. */

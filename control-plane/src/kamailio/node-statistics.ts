@@ -1,4 +1,4 @@
-import type { KamailioNode } from './node.js';
+import { type KamailioNode, queuedEventsIn } from './node.js';
 
 /** What a node tells of itself. */
 export interface NodeFigures {
@@ -33,13 +33,13 @@ async function figures(node: KamailioNode): Promise<NodeFigures> {
   // One question first: a node that hangs is known by it, and not asked the others.
   const statistics = await node.statistics(GROUPS);
   // No more than two at once: a connection stays free for commands that cannot wait.
-  const [[queuedEvents, tcp], [leastPrivateMemory, uptimeS, version]] = await Promise.all([
-    (async () => [await node.queuedEvents(), await node.connections()] as const)(),
-    (async () => [await node.leastPrivateMemory(), await node.uptimeS(), await node.version()] as const)(),
+  const [[tcp, uptimeS], [leastPrivateMemory, version]] = await Promise.all([
+    (async () => [await node.connections(), await node.uptimeS()] as const)(),
+    (async () => [await node.leastPrivateMemory(), await node.version()] as const)(),
   ]);
   return {
     statistics,
-    queuedEvents,
+    queuedEvents: queuedEventsIn(statistics),
     tcpConnections: tcp.open,
     tlsConnections: tcp.tls,
     leastPrivateMemory,

@@ -196,10 +196,9 @@ export class KamailioNode {
     );
   }
 
-  /** Events that wait in Kamailio's queue for Redis. @throws KamailioError */
+  /** Events that wait for Redis. @throws KamailioError */
   async queuedEvents(): Promise<number> {
-    const result = await this.rpc.call('mqueue.get_size', ['events']);
-    return Number((result as { size?: unknown }).size);
+    return queuedEventsIn(await this.statistics(['script:']));
   }
 
   /** TCP connections that are open, those of RPCs among them, and how many of them have TLS. @throws KamailioError */
@@ -232,4 +231,13 @@ function nextHopOf(routeSet: readonly string[]): string {
 function headerSafe(decision: Decision): Decision {
   if (decision.action !== 'fallback') return decision;
   return { ...decision, reason: decision.reason.replace(/[^\x20-\x7e]|["\\]/g, ' ').slice(0, 100) };
+}
+
+/**
+ * Events that wait for Redis, by a node's statistics: those in its queue and those of the batch that Redis has not
+ * confirmed yet. Where some were dropped it may be less, by one for each time that the queue was full.
+ */
+export function queuedEventsIn(statistics: ReadonlyMap<string, number>): number {
+  const count = (name: string) => statistics.get(`script.events_${name}`) ?? 0;
+  return Math.max(0, count('queued') - count('dropped') - count('published'));
 }

@@ -132,3 +132,18 @@ t.test(
     t.ok(Math.max(...sizes) > CALLS, `batches of ${sizes.join(', ')} events`);
   },
 );
+
+t.test('events that Redis has not taken wait, those of the batch in hand too', async (t) => {
+  const scene = await startScene(t);
+  const { api, parts } = scene.stack;
+  const waiting = async () =>
+    /^retell_proxy_kamailio_queued_events\{node="node1"\} (\d+)$/m.exec(
+      (await api.get('/metrics')).body,
+    )?.[1];
+  scene.retell.onInvite = (call) => call.refuse(486);
+  await parts.redis.kill();
+  await dial(scene).finalResponse();
+  await eventually('invite and failed wait', async () => (await waiting()) === '2');
+  await parts.redis.start();
+  await eventually('none waits', async () => (await waiting()) === '0');
+});

@@ -33,8 +33,8 @@ class FakeDialogs {
         return [...this.dialogs].map((id) => ({ 'call-id': id, state: 4 }));
       case 'core.uptime':
         return { now: new Date().toUTCString().replace(' GMT', ''), uptime: this.uptimeS };
-      case 'mqueue.get_size':
-        return { size: 0 };
+      case 'stats.fetch':
+        return {};
     }
     return this.dialogs.has(callId) ? this.#details(callId) : {};
   }
