@@ -82,9 +82,13 @@ export function reportCallRate({
     '| --- | ---: | ---: | ---: | ---: | --- |',
     ...CONTENDERS.map((name) => row(name, best[name])),
     '',
-    `- Turns of the bare Kamailio with tlsf and ours, of which the middle ratio counts: ${turnsText(turns)}.`,
+    ...(turns.length === 0
+      ? []
+      : [
+          `- Turns of the bare Kamailio with tlsf and ours, of which the middle ratio counts: ${turnsText(turns)}.`,
+        ]),
     ...added,
-    `- Records of the clean trials through ours: ${settled.records} of ${settled.calls} calls. Dialogs left by trials that were given up: ${settled.dialogsLeft}. Call events dropped: ${eventsDropped}.`,
+    `- Records of the clean trials through ours: ${settled.records} of ${settled.calls} calls. Dialogs left by trials that were given up: ${settled.dialogsLeft}.${eventsDropped === null ? '' : ` Call events dropped: ${eventsDropped}.`}`,
     `- ${trials.length} trials${options.coarse === 1 ? ', in coarse steps' : ''}.`,
     '',
   ].join('\n');
