@@ -27,8 +27,7 @@ export function findMaxReport(
   result: FindMaxResult,
 ): FindMaxReport {
   const { best, srd, settled, eventsDropped } = result;
-  const ratio = (name: ContenderName) =>
-    best.ours === null || best[name] === null ? null : best.ours.rate / best[name].rate;
+  const ratio = (name: ContenderName) => ratioOf(best.ours, best[name]);
   const ratios = { generator: ratio('generator'), shipped: ratio('shipped'), bare: ratio('bare') };
   const problems: string[] = [];
   for (const name of ['bare', 'shipped'] as const) {
@@ -107,7 +106,10 @@ function figureRows({ srd, settled, durationS, turns }: FindMaxReport): [string,
 export function turnsText(turns: readonly Turn[]): string {
   const rateOf = (trial: Trial | null) => (trial === null ? 'none' : String(trial.rate));
   return turns
-    .map((turn) => `${rateOf(turn.bare)} and ${rateOf(turn.ours)} (${ratioOf(turn)?.toFixed(2) ?? 'none'})`)
+    .map(
+      (turn) =>
+        `${rateOf(turn.bare)} and ${rateOf(turn.ours)} (${ratioOf(turn.ours, turn.bare)?.toFixed(2) ?? 'none'})`,
+    )
     .join('; ');
 }
 

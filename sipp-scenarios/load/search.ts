@@ -1,13 +1,14 @@
 export interface SearchOptions {
   /** The first rate that is tried, in calls/s. */
   start: number;
-  /** Factor from one rate to the next until one is clean and one is not. Default 1.5. */
-  step?: number;
   /** The highest clean rate and the lowest that is not lie no further apart than this share. Default 0.05. */
   precision?: number;
   /** None is tried below this, in calls/s. Default 1. */
   least?: number;
 }
+
+/** Factor from one rate to the next until one is clean and one is not. */
+const STEP = 1.5;
 
 /**
  * Looks for the highest rate that is clean: by steps up or down from the first until it lies between two, then by
@@ -18,7 +19,7 @@ export interface SearchOptions {
  */
 export async function findHighest(
   isClean: (rate: number) => Promise<boolean>,
-  { start, step = 1.5, precision = 0.05, least = 1 }: SearchOptions,
+  { start, precision = 0.05, least = 1 }: SearchOptions,
 ): Promise<number | undefined> {
   let clean: number | undefined;
   let unclean: number | undefined;
@@ -27,9 +28,9 @@ export async function findHighest(
     else unclean = rate;
     if (unclean !== undefined && clean === undefined) {
       if (rate <= least) return undefined;
-      rate = Math.max(least, Math.round(rate / step));
+      rate = Math.max(least, Math.round(rate / STEP));
     } else {
-      rate = Math.max(rate + 1, Math.round(rate * step));
+      rate = Math.max(rate + 1, Math.round(rate * STEP));
     }
   }
   while (unclean - clean > Math.max(1, clean * precision)) {

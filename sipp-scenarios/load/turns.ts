@@ -6,9 +6,9 @@ export interface Turn {
   ours: Trial | null;
 }
 
-/** Our rate over that of the bare Kamailio; null where either has none. */
-export function ratioOf({ bare, ours }: Turn): number | null {
-  return bare === null || ours === null ? null : ours.rate / bare.rate;
+/** The rate of one over that of another; null where either has none. */
+export function ratioOf(one: Trial | null, other: Trial | null): number | null {
+  return one === null || other === null ? null : one.rate / other.rate;
 }
 
 /**
@@ -18,6 +18,7 @@ export function ratioOf({ bare, ours }: Turn): number | null {
  * @param turns an odd number of them; one without a ratio is lower than all that have one
  */
 export function middleTurn(turns: readonly Turn[]): Turn {
-  const sorted = [...turns].sort((a, b) => (ratioOf(a) ?? 0) - (ratioOf(b) ?? 0));
+  const ratio = ({ ours, bare }: Turn) => ratioOf(ours, bare) ?? 0;
+  const sorted = [...turns].sort((a, b) => ratio(a) - ratio(b));
   return sorted[Math.floor(turns.length / 2)] ?? { bare: null, ours: null };
 }

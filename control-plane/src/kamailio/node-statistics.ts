@@ -1,10 +1,9 @@
-import { type KamailioNode, queuedEventsIn } from './node.js';
+import type { KamailioNode } from './node.js';
 
 /** What a node tells of itself. */
 export interface NodeFigures {
   /** Statistics by full name, e.g. `dialog.active_dialogs`. */
   statistics: ReadonlyMap<string, number>;
-  queuedEvents: number;
   /** Open TCP connections, those with TLS and those of the RPC socket among them. */
   tcpConnections: number;
   tlsConnections: number;
@@ -39,7 +38,6 @@ async function figures(node: KamailioNode): Promise<NodeFigures> {
   ]);
   return {
     statistics,
-    queuedEvents: queuedEventsIn(statistics),
     tcpConnections: tcp.open,
     tlsConnections: tcp.tls,
     leastPrivateMemory,

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { queuedEventsIn } from '../kamailio/node.js';
 import type { NodeFigures } from '../kamailio/node-statistics.js';
 import { DEFAULT_BUCKETS } from './buckets.js';
 
@@ -13,7 +14,7 @@ const GAUGES: readonly (readonly [name: string, help: string, value: (figures: N
     'Private memory left in the process that has the least',
     ({ leastPrivateMemory }) => leastPrivateMemory,
   ],
-  ['queued_events', 'Call events that wait for Redis', ({ queuedEvents }) => queuedEvents],
+  ['queued_events', 'Call events that wait for Redis', ({ statistics }) => queuedEventsIn(statistics)],
   ['transactions', 'SIP transactions that are not over', statistic('tmx.active_transactions')],
   ['tcp_connections', 'TCP connections that are open', ({ tcpConnections }) => tcpConnections],
   ['tls_connections', 'TCP connections with TLS that are open', ({ tlsConnections }) => tlsConnections],

@@ -143,7 +143,7 @@ t.test('events that Redis has not taken wait, those of the batch in hand too', a
   scene.retell.onInvite = (call) => call.refuse(486);
   await parts.redis.kill();
   await dial(scene).finalResponse();
-  await eventually('invite and failed wait', async () => (await waiting()) === '2');
+  t.ok(await eventually('invite and failed wait', async () => (await waiting()) === '2'));
   await parts.redis.start();
-  await eventually('none waits', async () => (await waiting()) === '0');
+  t.ok(await eventually('none waits', async () => (await waiting()) === '0'));
 });

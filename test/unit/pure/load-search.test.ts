@@ -67,7 +67,7 @@ t.test('of turns the one with the middle ratio counts, whatever the rates', (t) 
   t.equal(middleTurn([high, low, middle]), middle);
   t.equal(middleTurn([low]), low);
   const missed: Turn = { bare: trial(4000), ours: null };
-  t.equal(ratioOf(missed), null);
+  t.equal(ratioOf(missed.ours, missed.bare), null);
   t.equal(middleTurn([high, missed, low]), low);
   t.end();
 });
