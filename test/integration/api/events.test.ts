@@ -129,7 +129,8 @@ t.test(
     for (const caller of callers) await recordOf(scene.stack, caller.callId, 'ended');
     const entries = await scene.stack.redis.xrange('sip:events:node1', '-', '+');
     const sizes = entries.map(([, fields]) => parseEvents(fields[1] ?? '').length);
-    t.ok(Math.max(...sizes) > CALLS, `batches of ${sizes.join(', ')} events`);
+    // A call has two events. Some are in the batch that was in hand when Redis went; all others come together.
+    t.ok(Math.max(...sizes) >= CALLS, `batches of ${sizes.join(', ')} events`);
   },
 );
 
