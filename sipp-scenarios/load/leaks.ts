@@ -47,6 +47,11 @@ interface Level {
   value: (sample: Sample) => number | undefined;
   /** Growth below this is noise: a heap that is collected, a block that was asked for. */
   floor: number;
+  /**
+   * What is worked off. It gets long for a minute where Redis writes its file anew, and is no leak as long as it gets
+   * as short again as it was.
+   */
+  isQueue?: boolean;
 }
 
 const LEVELS: readonly Level[] = [
@@ -75,6 +80,7 @@ const LEVELS: readonly Level[] = [
     unit: '',
     value: ({ proxy }) => (proxy === null ? undefined : proxy.queuedEvents + proxy.eventBatchesWaiting),
     floor: 100,
+    isQueue: true,
   },
 ];
 
@@ -90,7 +96,7 @@ function scaled(bytes: number | undefined): number | undefined {
 /** Looks for what grows. @param from when the beginning is over, in s since calls began */
 export function leaksIn(samples: readonly Sample[], from: number, to: number): SoakFigures {
   const own = samples.filter(({ at }) => at > from && at <= to);
-  const levels = LEVELS.flatMap((level) => levelOf(level, own, to - from));
+  const levels = LEVELS.flatMap((level) => levelOf(level, own, from, to));
   const middle = (from + to) / 2;
   const kept = KEPT.flatMap(({ name, unit, value, floor }): KeptFigures[] => {
     const halves = [own.filter(({ at }) => at <= middle), own.filter(({ at }) => at > middle)];
@@ -105,16 +111,27 @@ export function leaksIn(samples: readonly Sample[], from: number, to: number): S
 }
 
 function levelOf(
-  { name, unit, value, floor }: Level,
+  { name, unit, value, floor, isQueue = false }: Level,
   samples: readonly Sample[],
-  seconds: number,
+  from: number,
+  to: number,
 ): LeakFigures[] {
-  const trend = trendOf(samples.flatMap((sample) => pointOf(sample.at, value(sample))));
+  const points = samples.flatMap((sample) => pointOf(sample.at, value(sample)));
+  const trend = trendOf(points);
   if (trend === undefined) return [];
-  const grown = trend.slope * seconds;
+  const grown = trend.slope * (to - from);
   const growth = trend.mean === 0 ? 0 : grown / Math.abs(trend.mean);
-  const isLeak = grown > floor && growth > LEAK_GROWTH && trend.r2 >= LEAK_R2;
+  const rises = grown > floor && growth > LEAK_GROWTH && trend.r2 >= LEAK_R2;
+  const isLeak = rises && !(isQueue && getsAsShort(points, (from + to) / 2, floor));
   return [{ name, unit, mean: trend.mean, perHour: trend.slope * 3600, growth, isLeak }];
+}
+
+/** Whether the lowest value after the middle is about as low as the lowest before it. */
+function getsAsShort(points: readonly [at: number, value: number][], middle: number, floor: number): boolean {
+  const lowest = (those: typeof points) => Math.min(...those.map(([, value]) => value));
+  const before = lowest(points.filter(([at]) => at <= middle));
+  const after = lowest(points.filter(([at]) => at > middle));
+  return after - before <= floor;
 }
 
 function pointOf(x: number, y: number | undefined): [number, number][] {
