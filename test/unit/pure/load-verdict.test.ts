@@ -198,23 +198,26 @@ t.test('batches of events that wait in Redis count where none wait in Kamailio',
   t.match(leakProblems(leaksIn(samples, 200, 600)), [/^events waiting in Kamailio and Redis grows/]);
 });
 
-t.test('events that wait while Redis writes its file anew are no leak, those that only get more are', async (t) => {
-  const leaksOf = (waiting: (at: number) => number) => {
-    const samples = Array.from({ length: 120 }, (_, i) => {
-      const { proxy } = sample(i * 5);
-      return sample(i * 5, { proxy: proxy && { ...proxy, queuedEvents: waiting(i * 5) } });
-    });
-    return leakProblems(leaksIn(samples, 400, 600));
-  };
-  t.same(
-    leaksOf((at) => (at < 530 ? at % 50 : (at - 530) * 1000)),
-    [],
-  );
-  t.match(
-    leaksOf((at) => (at % 50) + at * 2),
-    [/^events waiting in Kamailio and Redis grows/],
-  );
-});
+t.test(
+  'events that wait while Redis writes its file anew are no leak, those that only get more are',
+  async (t) => {
+    const leaksOf = (waiting: (at: number) => number) => {
+      const samples = Array.from({ length: 120 }, (_, i) => {
+        const { proxy } = sample(i * 5);
+        return sample(i * 5, { proxy: proxy && { ...proxy, queuedEvents: waiting(i * 5) } });
+      });
+      return leakProblems(leaksIn(samples, 400, 600));
+    };
+    t.same(
+      leaksOf((at) => (at < 530 ? at % 50 : (at - 530) * 1000)),
+      [],
+    );
+    t.match(
+      leaksOf((at) => (at % 50) + at * 2),
+      [/^events waiting in Kamailio and Redis grows/],
+    );
+  },
+);
 
 t.test('detail records that are overdue show that the control plane is at its limit', async (t) => {
   const overdue = (at: number, recordsOverdue: number) => {
