@@ -293,7 +293,8 @@ t.test(
     t.same(notification.message.getAll('event'), ['refer;id=1']);
     notification.reply(200);
     t.equal((await acknowledged).status, 200);
-    t.match(await transferOf(stage, call), { source: 'retell', state: 'failed', status: 486 });
+    const ended = ({ source, ended_at }: Record<string, unknown>) => source === 'retell' && ended_at !== null;
+    t.match(await transferOf(stage, call, ended), { source: 'retell', state: 'failed', status: 486 });
     await carrier.bye();
   },
 );
