@@ -82,11 +82,7 @@ export function reportCallRate({
     '| --- | ---: | ---: | ---: | ---: | --- |',
     ...CONTENDERS.map((name) => row(name, best[name])),
     '',
-    ...(turns.length === 0
-      ? []
-      : [
-          `- Turns of the bare Kamailio with tlsf and ours, of which the middle ratio counts: ${turnsText(turns)}.`,
-        ]),
+    `- Turns of the bare Kamailio with tlsf and ours, of which the middle ratio counts: ${turnsText(turns)}.`,
     ...added,
     `- Records of the clean trials through ours: ${settled.records} of ${settled.calls} calls. Dialogs left by trials that were given up: ${settled.dialogsLeft}.${eventsDropped === null ? '' : ` Call events dropped: ${eventsDropped}.`}`,
     `- ${trials.length} trials${options.coarse === 1 ? ', in coarse steps' : ''}.`,

@@ -93,13 +93,15 @@ function scaled(bytes: number | undefined): number | undefined {
   return bytes === undefined ? undefined : bytes / MIB;
 }
 
+type Halves = readonly [first: readonly Sample[], second: readonly Sample[]];
+
 /** Looks for what grows. @param from when the beginning is over, in s since calls began */
 export function leaksIn(samples: readonly Sample[], from: number, to: number): SoakFigures {
   const own = samples.filter(({ at }) => at > from && at <= to);
-  const levels = LEVELS.flatMap((level) => levelOf(level, own, from, to));
   const middle = (from + to) / 2;
+  const halves: Halves = [own.filter(({ at }) => at <= middle), own.filter(({ at }) => at > middle)];
+  const levels = LEVELS.flatMap((level) => levelOf(level, halves, to - from));
   const kept = KEPT.flatMap(({ name, unit, value, floor }): KeptFigures[] => {
-    const halves = [own.filter(({ at }) => at <= middle), own.filter(({ at }) => at > middle)];
     const [first, second] = halves.map((half) =>
       trendOf(half.flatMap(({ redis }) => (redis === null ? [] : [[redis.records, value(redis)] as const]))),
     );
@@ -112,26 +114,22 @@ export function leaksIn(samples: readonly Sample[], from: number, to: number): S
 
 function levelOf(
   { name, unit, value, floor, isQueue = false }: Level,
-  samples: readonly Sample[],
-  from: number,
-  to: number,
+  halves: Halves,
+  seconds: number,
 ): LeakFigures[] {
-  const points = samples.flatMap((sample) => pointOf(sample.at, value(sample)));
-  const trend = trendOf(points);
+  const pointsOf = (half: readonly Sample[]) => half.flatMap((sample) => pointOf(sample.at, value(sample)));
+  const [first, second] = [pointsOf(halves[0]), pointsOf(halves[1])];
+  const trend = trendOf([...first, ...second]);
   if (trend === undefined) return [];
-  const grown = trend.slope * (to - from);
+  const grown = trend.slope * seconds;
   const growth = trend.mean === 0 ? 0 : grown / Math.abs(trend.mean);
   const rises = grown > floor && growth > LEAK_GROWTH && trend.r2 >= LEAK_R2;
-  const isLeak = rises && !(isQueue && getsAsShort(points, (from + to) / 2, floor));
+  const isLeak = rises && !(isQueue && lowest(second) - lowest(first) <= floor);
   return [{ name, unit, mean: trend.mean, perHour: trend.slope * 3600, growth, isLeak }];
 }
 
-/** Whether the lowest value after the middle is about as low as the lowest before it. */
-function getsAsShort(points: readonly [at: number, value: number][], middle: number, floor: number): boolean {
-  const lowest = (those: typeof points) => Math.min(...those.map(([, value]) => value));
-  const before = lowest(points.filter(([at]) => at <= middle));
-  const after = lowest(points.filter(([at]) => at > middle));
-  return after - before <= floor;
+function lowest(points: readonly [at: number, value: number][]): number {
+  return Math.min(...points.map(([, value]) => value));
 }
 
 function pointOf(x: number, y: number | undefined): [number, number][] {
