@@ -12,6 +12,8 @@ export const FALLBACK_USER = '+14155550199';
 export const AGENT = 'agent_front_desk';
 const API_KEY = 'key_0123456789abcdef';
 const FALLBACK_HOST = '127.0.0.5';
+/** The longest there is: whether a call takes its fallback must not hang on how busy the machine is. */
+const REGISTER_TIMEOUT_MS = 10_000;
 
 /** A stack between a scripted carrier and a simulated Retell, and where calls go that Retell cannot have. */
 export interface RegisterScene extends Scene {
@@ -61,7 +63,12 @@ export async function startRegisterScene(
     controlPlane,
     nodes,
     config: {
-      retell: { api_key: API_KEY, base_url: simulator.http.url, ...options.retell },
+      retell: {
+        api_key: API_KEY,
+        base_url: simulator.http.url,
+        register_timeout_ms: REGISTER_TIMEOUT_MS,
+        ...options.retell,
+      },
       ...(options.calls && { calls: options.calls }),
       ...(options.transfers && { transfers: options.transfers }),
       ...(options.carriers && { carriers: options.carriers(carrier) }),
