@@ -175,7 +175,13 @@ function limits(config: Config): Rows {
     ...config.numbers.flatMap((number) => of(`number::${number.number}`, number)),
   ];
   const hasCounted = rows.some(([key]) => !key.startsWith('duration::'));
-  return [...rows, ...(hasCounted ? [['any', 1] as const] : []), ['transfers', config.transfers.per_minute]];
+  const hasDuration = rows.some(([key]) => /^duration::(carrier|number)::/.test(key));
+  return [
+    ...rows,
+    ...(hasCounted ? [['any', 1] as const] : []),
+    ...(hasDuration ? [['duration::any', 1] as const] : []),
+    ['transfers', config.transfers.per_minute],
+  ];
 }
 
 /** Rows of uacreg; a carrier's name is the user of our Contact. */

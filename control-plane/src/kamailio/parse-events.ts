@@ -1,5 +1,6 @@
 import { codecOf } from './codec.js';
 import type { AnsweredEvent, LimitedEvent, SipEvent, TransferEvent } from './events.js';
+import { microsOf } from './micros.js';
 
 /** An event that cannot be read: `message` says what is wrong with it. */
 export class EventFormatError extends Error {
@@ -253,10 +254,9 @@ class Fields {
     return value;
   }
 
-  /** `seconds.microseconds`, where Kamailio pads the microseconds to six digits. */
   micros(name: string): number {
-    const match = /^(\d+)\.(\d{1,6})$/.exec(this.text(name));
-    if (match === null) throw new EventFormatError(`an event whose ${name} is no time`);
-    return Number(match[1]) * 1_000_000 + Number(match[2]?.padStart(6, '0'));
+    const micros = microsOf(this.text(name));
+    if (micros === undefined) throw new EventFormatError(`an event whose ${name} is no time`);
+    return micros;
   }
 }

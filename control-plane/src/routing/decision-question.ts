@@ -1,3 +1,5 @@
+import { microsOf } from '../kamailio/micros.js';
+
 /**
  * The question that Kamailio asks for an INVITE that waits (kamailio/decisions.cfg). On the wire every value
  * is a string; what strangers control is base64, and Kamailio writes `<null>` for nothing.
@@ -34,9 +36,11 @@ export function parseQuestion(text: string): DecisionQuestion {
     if (!pattern.test(value)) throw new QuestionFormatError(`a question without a usable ${name}`);
     return value;
   };
+  const at = microsOf(optional('at'));
+  if (at === undefined) throw new QuestionFormatError('a question without a usable at');
   return {
     id: required('id', /./),
-    atMs: Number(required('at', /^\d+\.\d{1,6}$/)) * 1000,
+    atMs: at / 1000,
     t_index: required('t_index', /^\d{1,10}$/),
     t_label: required('t_label', /^\d{1,10}$/),
     number: required('number', /./),

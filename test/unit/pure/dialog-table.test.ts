@@ -43,12 +43,9 @@ const ANSWERED = {
   },
   profiles: [{ gateway: 'sip:198.51.100.3:52663' }, 'retell', { carrier: 'acme' }, 'all'],
   variables: [
-    { rung: 'sip:198.51.100.3:52663' },
     { gateway: 'sip:198.51.100.3:52663' },
     { number: '+14155550100' },
     { carrier: 'acme' },
-    { callee: 'retell' },
-    { caller: 'carrier' },
     { id: 'ca1a211e-c443-4676-acd3-89b9b5c9aaab' },
   ],
 };
@@ -156,7 +153,7 @@ t.test('the record of an answered dialog is what its events would have written',
 });
 
 t.test('the record of a dialog that rings has no answer', async (t) => {
-  const variables = [{ id: 'x' }, { caller: 'retell' }, { to: '+14155550177' }, { number: '+14155550100' }];
+  const variables = [{ id: 'x' }, { to: '+14155550177' }, { number: '+14155550100' }];
   const [dialog] = await tableOf({ 'dlg.dlg_list': { ...RINGING, variables } }).withCallId('838db90e063');
   if (dialog === undefined) throw new Error('no dialog');
   const fields = fieldsOfDialog(dialog, 'node1', 1795490300_000);

@@ -11,7 +11,7 @@ import { type RecordFields, timeline } from '../record.js';
  */
 export function fieldsOfDialog(dialog: DialogDetails, node: string, now: number): RecordFields {
   const variable = (name: string) => dialog.variables.get(name);
-  const direction = variable('caller') === 'retell' ? 'outbound' : 'inbound';
+  const direction = variable('to') === undefined ? 'inbound' : 'outbound';
   const { h_entry, h_id, from_uri, to_uri, caller, callee } = dialog;
   const identity: DialogIdentity = { h_entry, h_id, from_uri, to_uri, caller, callee };
   const fields: Record<string, string | undefined> = {
