@@ -159,15 +159,34 @@ t.test('a caller who calls twice is known until the last of the calls ends', asy
   await checkRefused(t, scene, dialAsCaller(scene));
 });
 
-t.test('who called without a number cannot be shown as the caller', async (t) => {
-  const scene = await oneCarrier(t);
+/** A call to our number with this user in From, which Retell has answered. */
+async function answeredFrom(scene: Scene, user: string) {
   answering(scene.retell);
-  const first = scene.carrier.invite({
+  const call = scene.carrier.invite({
     to: `sip:${NUMBER}@${scene.stack.sip.host}:${scene.stack.sip.port}`,
-    from: scene.carrier.uri('anonymous'),
+    from: scene.carrier.uri(user),
     via: scene.stack.sip,
   });
-  await first.answered();
-  await recordOf(scene.stack, first.callId, 'answered');
+  await call.answered();
+  return recordOf(scene.stack, call.callId, 'answered');
+}
+
+t.test('a caller whose carrier writes the number without + is known by it', async (t) => {
+  const scene = await oneCarrier(t);
+  answering(scene.carrier);
+  const first = await answeredFrom(scene, CALLER.slice(1));
+  const second = dialAsCaller(scene);
+  await second.answered();
+  t.match((await tiedRecord(scene.stack, second.callId)).transferred_from, {
+    call_id: first.id,
+    by: 'caller',
+  });
+  t.match((await scene.stack.api.post(`/v1/calls/${first.id}/hangup`)).body, { outcome: 'ended' });
+  await checkRefused(t, scene, dialAsCaller(scene));
+});
+
+t.test('who called without a number cannot be shown as the caller', async (t) => {
+  const scene = await oneCarrier(t);
+  await answeredFrom(scene, 'anonymous');
   await checkRefused(t, scene, dialAsCaller(scene, { from: 'anonymous' }));
 });
