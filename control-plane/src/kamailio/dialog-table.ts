@@ -39,6 +39,8 @@ export interface DialogDetails {
   caller: LegState;
   /** Without tag and contact before it answers. */
   callee: LegState;
+  /** URI of the gateway that it counts for; undefined where none has it, as with a fallback. */
+  gateway: string | undefined;
   /** The variables of kamailio/dialogs.cfg. */
   variables: ReadonlyMap<string, string>;
 }
@@ -119,7 +121,8 @@ export class DialogTable {
       max_duration_s: this.#number(method, entry.lifetime),
       caller: this.#leg(method, entry.caller),
       callee: this.#leg(method, entry.callee),
-      variables: variablesOf(entry.variables),
+      gateway: namedValues(entry.profiles).get('gateway'),
+      variables: namedValues(entry.variables),
     };
   }
 
@@ -161,8 +164,8 @@ function remainder(value: number, multiple: number): number {
   return value - Math.round(value / multiple) * multiple;
 }
 
-/** Kamailio lists them as objects with one member each. */
-function variablesOf(list: unknown): Map<string, string> {
+/** Kamailio lists variables, and the profiles that have a value, as objects with one member each. */
+function namedValues(list: unknown): Map<string, string> {
   if (!Array.isArray(list)) return new Map();
   return new Map(
     list

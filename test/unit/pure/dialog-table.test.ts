@@ -43,7 +43,6 @@ const ANSWERED = {
   },
   profiles: [{ gateway: 'sip:198.51.100.3:52663' }, 'retell', { carrier: 'acme' }, 'all'],
   variables: [
-    { gateway: 'sip:198.51.100.3:52663' },
     { number: '+14155550100' },
     { carrier: 'acme' },
     { id: 'ca1a211e-c443-4676-acd3-89b9b5c9aaab' },

@@ -64,6 +64,7 @@ function dialogOf(state: DialogDetails['state'], variables: Record<string, strin
     max_duration_s: 7200,
     caller: leg,
     callee: leg,
+    gateway: 'sip:198.51.100.3',
     variables: new Map(Object.entries(variables)),
   };
   return dialog;

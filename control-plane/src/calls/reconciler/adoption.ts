@@ -18,7 +18,7 @@ export function fieldsOfDialog(dialog: DialogDetails, node: string, now: number)
     direction,
     node,
     carrier: variable('carrier'),
-    gateway: variable('gateway'),
+    gateway: dialog.gateway,
     number: variable('number'),
     from: userOf(from_uri),
     to: direction === 'outbound' ? variable('to') : userOf(to_uri),
