@@ -15,6 +15,8 @@ const EXIT_MISSED = 1;
 const EXIT_USAGE = 2;
 
 const PAGE = join(ROOT, 'docs/operations/performance.md');
+/** Where a run of all leaves its figures: nobody should have to run it again for having forgotten to say so. */
+const ALL_FIGURES = 'var/bench.json';
 
 const program = new Command('bench')
   .description(
@@ -51,8 +53,8 @@ program
   .description('all of them one after the other, or those that are named, and one table of all budgets')
   .argument('[names...]', 'which ones', benchNamed)
   .option('--quick', 'smaller numbers, for a look')
-  .option('--json <file>', 'write all figures there too')
-  .action(async (benches: readonly Bench[], { quick, json }: { quick?: true; json?: string }) => {
+  .option('--json <file>', 'write all figures there too', ALL_FIGURES)
+  .action(async (benches: readonly Bench[], { quick, json }: { quick?: true; json: string }) => {
     const file = await runAll(benches.length === 0 ? BENCHES : benches, quick === true);
     const budgets = file.runs.flatMap((run) => run.budgets);
     const lines = [

@@ -1,4 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { BudgetResult } from './budget.js';
 import type { Machine } from './machine.js';
 
@@ -38,6 +39,7 @@ export async function readRuns(path: string): Promise<BenchFile> {
 }
 
 export async function writeRuns(path: string, file: BenchFile): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `${JSON.stringify(file, undefined, 2)}\n`);
 }
 

@@ -24,7 +24,7 @@ async function bench(args: string[]): Promise<{ code: number | null; output: str
 t.test('a benchmark gives a table, a JSON file and its part of the page', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'retell-proxy-bench-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  const [json, page] = [join(directory, 'bench.json'), join(directory, 'performance.md')];
+  const [json, page] = [join(directory, 'new', 'bench.json'), join(directory, 'performance.md')];
   const numbers = ['--low', '20', '--high', '60', '--ringing', '10', '--rate', '10', '--duration', '8'];
   const run = await bench(['memory', ...numbers, '--json', json]);
   t.match(run.output, /memory: Kamailio's shared memory for a dialog, from 20 to 60 calls up/);
