@@ -13,7 +13,7 @@ export const AGENT = 'agent_front_desk';
 const API_KEY = 'key_0123456789abcdef';
 const FALLBACK_HOST = '127.0.0.5';
 /** The longest there is: whether a call takes its fallback must not hang on how busy the machine is. */
-const REGISTER_TIMEOUT_MS = 10_000;
+export const REGISTER_TIMEOUT_MS = 10_000;
 
 /** A stack between a scripted carrier and a simulated Retell, and where calls go that Retell cannot have. */
 export interface RegisterScene extends Scene {

@@ -1,6 +1,7 @@
 import { RetellSimulator } from '../retell-simulator/simulator.js';
 import { eventually } from './await.js';
 import { place } from './legs.js';
+import { REGISTER_TIMEOUT_MS } from './register-scene.js';
 import { recordOf, startPeer } from './scene.js';
 import type { OutgoingCall, SipPeer } from './sip-peer.js';
 import {
@@ -94,8 +95,7 @@ export async function startEndingsScene(
     gateways: [{ uri: `sip:${simulator.sip.host}:${simulator.sip.port}` }],
     ...(controlPlane && { controlPlane }),
     config: {
-      // A slow machine is none of the reasons that calls end for.
-      retell: { api_key: API_KEY, base_url: simulator.http.url, register_timeout_ms: 10_000 },
+      retell: { api_key: API_KEY, base_url: simulator.http.url, register_timeout_ms: REGISTER_TIMEOUT_MS },
       carriers: [
         carrier('acme', acme, [CALLED.answers, CALLED.isBusy]),
         carrier('beta', beta, [CALLED.fails]),
