@@ -41,7 +41,7 @@ export interface DialogDetails {
   callee: LegState;
   /** URI of the gateway that it counts for; undefined where none has it, as with a fallback. */
   gateway: string | undefined;
-  /** The variables of kamailio/dialogs.cfg. */
+  /** The variables of kamailio/dialogs.cfg, with `id`, `number` and `carrier` in place of `call`. */
   variables: ReadonlyMap<string, string>;
 }
 
@@ -122,7 +122,7 @@ export class DialogTable {
       caller: this.#leg(method, entry.caller),
       callee: this.#leg(method, entry.callee),
       gateway: namedValues(entry.profiles).get('gateway'),
-      variables: namedValues(entry.variables),
+      variables: callTakenApart(namedValues(entry.variables)),
     };
   }
 
@@ -162,6 +162,16 @@ export class DialogTable {
 /** What is left over a multiple, from minus half of it to half of it. */
 function remainder(value: number, multiple: number): number {
   return value - Math.round(value / multiple) * multiple;
+}
+
+/** An outbound call has no carrier before a gateway is tried. */
+function callTakenApart(variables: Map<string, string>): Map<string, string> {
+  const parts = variables.get('call')?.split(':') ?? [];
+  variables.delete('call');
+  for (const [index, name] of ['id', 'number', 'carrier'].entries()) {
+    if (parts[index]) variables.set(name, parts[index]);
+  }
+  return variables;
 }
 
 /** Kamailio lists variables, and the profiles that have a value, as objects with one member each. */
