@@ -50,6 +50,30 @@ t.test('a gateway that says nothing is passed over', async (t) => {
   t.equal((await caller.bye()).status, 200);
 });
 
+t.test('every gateway is tried once, whichever of its priority comes first', async (t) => {
+  const peers: SipPeer[] = [];
+  for (let i = 0; i < 3; i++) peers.push(await startPeer(t, { host: RETELL_HOST }));
+  const uriOf = ({ port }: SipPeer) => `sip:${RETELL_HOST}:${port}`;
+  const scene = await startScene(t, {
+    gateways: (last) => [
+      ...peers.map((peer) => ({ uri: uriOf(peer), priority: 1 })),
+      { uri: uriOf(last), priority: 2 },
+    ],
+  });
+  for (const peer of [...peers, scene.retell]) peer.onInvite = (call) => call.refuse(503);
+  const first = new Set<string>();
+  for (let i = 0; i < 3; i++) {
+    const caller = dial(scene);
+    t.equal((await caller.finalResponse()).status, 503);
+    const { attempts } = await recordOf(scene.stack, caller.callId, 'ended');
+    const tried: string[] = attempts.map(({ gateway }: { gateway: string }) => gateway);
+    t.same(tried.slice(0, 3).sort(), peers.map(uriOf).sort());
+    t.same(tried.slice(3), [uriOf(scene.retell)]);
+    first.add(tried[0] ?? '');
+  }
+  t.ok(first.size > 1);
+});
+
 t.test('a gateway that refuses the TCP connection is passed over', async (t) => {
   const closed = await freePort(RETELL_HOST);
   const scene = await startScene(t, {

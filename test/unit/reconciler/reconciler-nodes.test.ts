@@ -47,7 +47,14 @@ class FakeDialogs {
     const times = { start_ts: 1_795_490_219, init_ts: 1_795_490_217, lifetime: 7200 };
     const uris = { from_uri: 'sip:x@192.0.2.1', to_uri: 'sip:y@192.0.2.9' };
     const key = { h_entry: 1, h_id: 2, 'call-id': callId, state: 4 };
-    return { ...key, ...uris, ...times, caller: LEG, callee: LEG, variables: [{ call: `id-${callId}:+14155550100:acme` }] };
+    return {
+      ...key,
+      ...uris,
+      ...times,
+      caller: LEG,
+      callee: LEG,
+      variables: [{ call: `id-${callId}:+14155550100:acme` }],
+    };
   }
 }
 
