@@ -62,7 +62,8 @@ t.test('every gateway is tried once, whichever of its priority comes first', asy
   });
   for (const peer of [...peers, scene.retell]) peer.onInvite = (call) => call.refuse(503);
   const first = new Set<string>();
-  for (let i = 0; i < 3; i++) {
+  // Whose turn it is comes from a list in a random order.
+  for (let i = 0; i < 50 && first.size < 2; i++) {
     const caller = dial(scene);
     t.equal((await caller.finalResponse()).status, 503);
     const { attempts } = await recordOf(scene.stack, caller.callId, 'ended');
@@ -71,7 +72,7 @@ t.test('every gateway is tried once, whichever of its priority comes first', asy
     t.same(tried.slice(3), [uriOf(scene.retell)]);
     first.add(tried[0] ?? '');
   }
-  t.ok(first.size > 1);
+  t.equal(first.size, 2);
 });
 
 t.test('a gateway that refuses the TCP connection is passed over', async (t) => {
