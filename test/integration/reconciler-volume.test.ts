@@ -7,6 +7,8 @@ import { CARRIER_HOST, NUMBER, RETELL_HOST, startStack } from '../harness/stack.
 import { RetellSimulator } from '../retell-simulator/simulator.js';
 
 const CALLS = 600;
+/** What a run says that was not complete in its time: of the node, its breaker, its events, the run itself, Redis. */
+const TOO_SLOW = /no answer in|failed repeatedly|not all written yet|due to timeout|timed out/;
 
 t.test('calls that come and go while all are compared again and again are left alone', async (t) => {
   const simulator = await RetellSimulator.start({ host: RETELL_HOST, concurrencyLimit: 100_000 });
@@ -34,8 +36,8 @@ t.test('calls that come and go while all are compared again and again are left a
     const { nodes, findings } = await run();
     t.same(findings, []);
     // A busy machine's node may not answer in time; the run then says so, and the next one compares.
-    if (nodes[0]?.compared && nodes[0].error === null) compared += 1;
-    else t.comment('a run that was not complete', nodes);
+    if (nodes[0]?.error) t.match(nodes[0].error, TOO_SLOW);
+    else if (nodes[0]?.compared) compared += 1;
     await reconciler.stop();
   }
   t.ok(compared > 1);
