@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../control-plane/src/cli/paths.js';
+import { NICENESS } from '../control-plane/src/cli/precedence.js';
 import { RunningProcess } from '../control-plane/src/cli/process.js';
 import { SippStatistics } from './sipp-statistics.js';
 
@@ -82,6 +83,8 @@ export class SippRun {
         name: 'sipp',
         command: 'sipp',
         args: sippArguments(options, directory),
+        // Who measures must not be what is short of CPU: it is on a machine of its own elsewhere.
+        niceness: NICENESS.kamailio,
         cwd: directory,
         ready: () => Promise.resolve(),
       },

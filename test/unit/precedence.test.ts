@@ -1,23 +1,38 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import t from 'tap';
 import { RunningProcess } from '../../control-plane/src/cli/process.js';
+import { eventually } from '../harness/await.js';
 
 const MODULE = new URL('../../control-plane/src/cli/precedence.js', import.meta.url).href;
 
-/** Niceness of a process that steps back, in a session of its own. */
-function nicenessFrom(start: number): number {
+/** What a process prints after it has stepped back: `printed` is an expression. The command before it may start it. */
+function afterStepBack(printed: string, ...command: [string, ...string[]]): string {
   const script = `
+    import { readFileSync } from 'node:fs';
     import { getPriority } from 'node:os';
     import { stepBack } from '${MODULE}';
     stepBack();
-    process.stdout.write(String(getPriority()));`;
-  const node = [process.execPath, '--input-type=module', '--eval', script];
-  const { stdout } = spawnSync('setsid', ['--wait', 'nice', '-n', String(start), ...node], {
-    encoding: 'utf8',
-  });
-  return Number(stdout);
+    process.stdout.write(String(${printed}));`;
+  const [program, ...args] = [...command, process.execPath, '--input-type=module', '--eval', script] as const;
+  return spawnSync(program, args, { encoding: 'utf8' }).stdout;
 }
+
+/** Niceness of a process that steps back, in a session of its own. */
+const nicenessFrom = (start: number) =>
+  Number(afterStepBack('getPriority()', 'setsid', '--wait', 'nice', '-n', String(start)));
+
+const AUTOGROUP = '/proc/self/autogroup';
+const skip = existsSync(AUTOGROUP) ? false : 'this kernel has no autogroups';
+
+/** Niceness of the group of a process that steps back; a command before it may start it. */
+const groupNicenessAfter = (...command: [string, ...string[]]) =>
+  Number(
+    afterStepBack(`readFileSync('${AUTOGROUP}', 'utf8')`, ...command)
+      .split(' ')
+      .at(-1),
+  );
 
 t.test('a process steps back behind the others', async (t) => {
   t.equal(nicenessFrom(0), Math.max(getPriority(), 5));
@@ -36,3 +51,32 @@ t.test('a process that is started is moved in relation to this one', async (t) =
 t.test('one that was started further back stays there', async (t) => {
   t.equal(nicenessFrom(10), Math.min(getPriority() + 10, 19));
 });
+
+t.test(
+  'one with a session of its own takes the group that Linux made of it back, too',
+  { skip },
+  async (t) => {
+    t.equal(groupNicenessAfter('setsid', '--wait'), Math.max(getPriority(), 5));
+  },
+);
+
+t.test('one in a session of others leaves their group where it is', { skip }, async (t) => {
+  const shell = ['sh', '-c', '"$@"; exit', 'sh'] as const;
+  t.equal(groupNicenessAfter('setsid', '--wait', ...shell), 0);
+});
+
+t.test('a process that is started leads a group of its own in the session of this one', async (t) => {
+  const ready = async () => {};
+  const running = new RunningProcess({ name: 'sleeper', command: 'sleep', args: ['60'], ready }, () => {});
+  t.teardown(() => running.kill());
+  const pid = running.group;
+  await eventually('it leads a group', () => groupAndSession(pid).group === pid);
+  t.equal(groupAndSession(pid).session, groupAndSession('self').session);
+});
+
+/** proc_pid_stat(5): after the name, which may contain anything: state, parent, group, session. */
+function groupAndSession(pid: number | 'self' | undefined): { group: number; session: number } {
+  const [, , group, session] =
+    readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ').map(Number) ?? [];
+  return { group: Number(group), session: Number(session) };
+}

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 
 /**
@@ -13,8 +13,6 @@ const LAST = 19;
 /**
  * Moves a process that has just been started, and what it starts, in relation to this one. To come forward takes a
  * privilege: without it the process stays where it is.
- *
- * @param pid leader of a session of its own
  */
 export function move(pid: number, niceness: number): void {
   give(pid, Math.min(getPriority() + niceness, LAST));
@@ -29,9 +27,16 @@ export function stepBack(): void {
 function give(pid: number, niceness: number): void {
   try {
     setPriority(pid, niceness);
-    // Linux may group processes by session; niceness then counts for the group (sched(7), "The autogroup feature").
-    writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
+    // Linux may group processes by session, and then it is the group's niceness that counts beside other sessions
+    // (sched(7), "The autogroup feature"). A session that is shared is not for one of its processes to move.
+    if (leadsSession(pid)) writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
   } catch {
     // It may not, is gone already, or there are no such groups.
   }
+}
+
+function leadsSession(pid: number): boolean {
+  // proc_pid_stat(5): after the name, which may contain anything: state, parent, group, session.
+  const [, , , session] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return Number(session) === pid;
 }

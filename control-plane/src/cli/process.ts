@@ -75,12 +75,14 @@ export class RunningProcess {
 
   constructor(spec: ProcessSpec, onLine: (line: string) => void) {
     this.#spec = spec;
-    const [command, ...args] = dyingWithParent([spec.command, ...spec.args]);
-    const child = spawn(command, args, {
+    const { command, isLeader } = leadingGroup(dyingWithParent([spec.command, ...spec.args]));
+    const [program, ...args] = command;
+    const child = spawn(program, args, {
       ...(spec.cwd !== undefined && { cwd: spec.cwd }),
-      env: { ...process.env, ...spec.env },
+      // Perl would warn of a locale that is not installed.
+      env: { ...process.env, PERL_BADLANG: '0', ...spec.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
+      detached: !isLeader,
     });
     this.#child = child;
     this.group = child.pid;
@@ -157,7 +159,11 @@ export class RunningProcess {
 
   /** Kills the whole group; false if the process is there even then. */
   async kill(): Promise<boolean> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#killGroup();
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#killGroup();
+      // It may not lead its group yet.
+      this.#child.kill('SIGKILL');
+    }
     return within(this.exited, KILL_WAIT_MS);
   }
 
@@ -193,6 +199,21 @@ export function describeExit({ code, signal, error }: Exit): string {
 function dyingWithParent(command: [string, ...string[]]): [string, ...string[]] {
   const setpriv = findProgram('setpriv');
   return setpriv ? [setpriv, '--pdeathsig', 'KILL', '--', ...command] : command;
+}
+
+/** Exits as a shell does where it does not find the command. */
+const LEAD_GROUP = 'setpgrp; exec { $ARGV[0] } @ARGV; print STDERR "$ARGV[0]: $!\\n"; exit 127';
+
+/**
+ * Wraps a command so that it leads a process group within our session, which Node cannot do: its `detached` begins a
+ * session. Linux shares CPUs out among sessions first where they are grouped (sched(7), "The autogroup feature"), and
+ * then who is to go first waits for tenths of a second at times. Without Perl it has to be a session.
+ */
+function leadingGroup(command: [string, ...string[]]): { command: [string, ...string[]]; isLeader: boolean } {
+  const perl = findProgram('perl');
+  return perl
+    ? { command: [perl, '-e', LEAD_GROUP, '--', ...command], isLeader: true }
+    : { command, isLeader: false };
 }
 
 function findProgram(name: string): string | undefined {
