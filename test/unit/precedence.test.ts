@@ -35,7 +35,7 @@ const groupNicenessAfter = (...command: [string, ...string[]]) =>
   );
 
 t.test('a process steps back behind the others', async (t) => {
-  t.equal(nicenessFrom(0), Math.max(getPriority(), 5));
+  t.equal(nicenessFrom(0), Math.max(getPriority(), 10));
 });
 
 t.test('a process that is started is moved in relation to this one', async (t) => {
@@ -49,14 +49,14 @@ t.test('a process that is started is moved in relation to this one', async (t) =
 });
 
 t.test('one that was started further back stays there', async (t) => {
-  t.equal(nicenessFrom(10), Math.min(getPriority() + 10, 19));
+  t.equal(nicenessFrom(15), Math.min(getPriority() + 15, 19));
 });
 
 t.test(
   'one with a session of its own takes the group that Linux made of it back, too',
   { skip },
   async (t) => {
-    t.equal(groupNicenessAfter('setsid', '--wait'), Math.max(getPriority(), 5));
+    t.equal(groupNicenessAfter('setsid', '--wait'), Math.max(getPriority(), 10));
   },
 );
 

@@ -5,7 +5,7 @@ import { getPriority, setPriority } from 'node:os';
  * Who goes first where CPUs are short, as niceness (setpriority(2)): Kamailio, because events wait in their queues and
  * calls do not. Redis hands its own down to the process that writes its append-only file anew, for seconds.
  */
-export const NICENESS = { kamailio: -5, redis: 5, control_plane: 5 } as const;
+export const NICENESS = { kamailio: -5, redis: 10, control_plane: 10 } as const;
 
 /** Most that a process can step back. */
 const LAST = 19;
