@@ -1,11 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
-
-/** Ticks of /proc a second (USER_HZ), which is 100 on every Linux. */
-const TICKS = 100;
+import { type ProcessStat, readProcessStat } from '../control-plane/src/cli/process-stat.js';
 
 /** The process group of this process and its threads. */
 export function ownGroup(): number {
-  return Number(readFileSync('/proc/self/stat', 'utf8').split(') ').at(-1)?.split(' ')[2]);
+  return readProcessStat('self').group;
 }
 
 /** Ticks of all CPUs of the machine so far; those that the host gave to other machines are stolen. */
@@ -25,16 +23,9 @@ export function readMachineTicks(): MachineTicks {
 }
 
 /** A process at one moment. */
-export interface ProcessUse {
+export interface ProcessUse extends Pick<ProcessStat, 'group' | 'cpuSeconds' | 'rssBytes'> {
   pid: number;
-  group: number;
-  /** CPU seconds so far. */
-  cpuSeconds: number;
-  /** Memory that is resident, those pages that it shares with others among them. */
-  rssBytes: number;
 }
-
-const PAGE_BYTES = 4096;
 
 /** All processes of the machine that can be seen. */
 export function readProcesses(): ProcessUse[] {
@@ -42,11 +33,7 @@ export function readProcesses(): ProcessUse[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       try {
-        // The name may hold spaces and stands in brackets; behind it come state, ppid, pgrp, ..., utime, stime.
-        const fields = readFileSync(`/proc/${name}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-        const cpuSeconds = (Number(fields[11]) + Number(fields[12])) / TICKS;
-        const rssBytes = Number(fields[21]) * PAGE_BYTES;
-        return [{ pid: Number(name), group: Number(fields[2]), cpuSeconds, rssBytes }];
+        return [{ pid: Number(name), ...readProcessStat(name) }];
       } catch {
         // It has ended meanwhile.
         return [];

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import t from 'tap';
 import { RunningProcess } from '../../control-plane/src/cli/process.js';
+import { readProcessStat } from '../../control-plane/src/cli/process-stat.js';
 import { eventually } from '../harness/await.js';
 
 const MODULE = new URL('../../control-plane/src/cli/precedence.js', import.meta.url).href;
@@ -69,14 +70,7 @@ t.test('a process that is started leads a group of its own in the session of thi
   const ready = async () => {};
   const running = new RunningProcess({ name: 'sleeper', command: 'sleep', args: ['60'], ready }, () => {});
   t.teardown(() => running.kill());
-  const pid = running.group;
-  await eventually('it leads a group', () => groupAndSession(pid).group === pid);
-  t.equal(groupAndSession(pid).session, groupAndSession('self').session);
+  const pid = running.group ?? 0;
+  await eventually('it leads a group', () => readProcessStat(pid).group === pid);
+  t.equal(readProcessStat(pid).session, readProcessStat('self').session);
 });
-
-/** proc_pid_stat(5): after the name, which may contain anything: state, parent, group, session. */
-function groupAndSession(pid: number | 'self' | undefined): { group: number; session: number } {
-  const [, , group, session] =
-    readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ').map(Number) ?? [];
-  return { group: Number(group), session: Number(session) };
-}

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { freePort } from '../../control-plane/src/cli/ports.js';
+import { readProcessStat } from '../../control-plane/src/cli/process-stat.js';
 import { type ProcessSpec, type RestartTimes, Supervisor } from '../../control-plane/src/cli/supervisor.js';
 import { eventually } from '../harness/await.js';
 
@@ -98,10 +99,8 @@ function processes(): ProcessState[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((pid) => {
       try {
-        // proc_pid_stat(5): state, parent and group come after the name, which may contain anything.
-        const [state, parent, group] =
-          readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-        return state === 'Z' ? [] : [{ pid: Number(pid), parent: Number(parent), group: Number(group) }];
+        const { state, parent, group } = readProcessStat(pid);
+        return state === 'Z' ? [] : [{ pid: Number(pid), parent, group }];
       } catch {
         return [];
       }

@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
+import { readProcessStat } from './process-stat.js';
 
 /**
  * Who goes first where CPUs are short, as niceness (setpriority(2)): Kamailio, because events wait in their queues and
@@ -29,14 +30,8 @@ function give(pid: number, niceness: number): void {
     setPriority(pid, niceness);
     // Linux may group processes by session, and then it is the group's niceness that counts beside other sessions
     // (sched(7), "The autogroup feature"). A session that is shared is not for one of its processes to move.
-    if (leadsSession(pid)) writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
+    if (readProcessStat(pid).session === pid) writeFileSync(`/proc/${pid}/autogroup`, String(niceness));
   } catch {
     // It may not, is gone already, or there are no such groups.
   }
-}
-
-function leadsSession(pid: number): boolean {
-  // proc_pid_stat(5): after the name, which may contain anything: state, parent, group, session.
-  const [, , , session] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-  return Number(session) === pid;
 }
