@@ -23,7 +23,7 @@ export function readMachineTicks(): MachineTicks {
 }
 
 /** A process at one moment. */
-export interface ProcessUse extends Pick<ProcessStat, 'group' | 'cpuSeconds' | 'rssBytes'> {
+export interface ProcessUse extends ProcessStat {
   pid: number;
 }
 

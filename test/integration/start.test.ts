@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ROOT } from '../../control-plane/src/cli/paths.js';
 import { freePort } from '../../control-plane/src/cli/ports.js';
+import { readProcessStat } from '../../control-plane/src/cli/process-stat.js';
 import { eventually } from '../harness/await.js';
 
 const COMMAND = join(ROOT, 'dist/control-plane/src/cli/main.js');
@@ -63,7 +64,7 @@ function processesWith(text: string): number[] {
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
       try {
-        const dead = / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+        const dead = readProcessStat(pid).state === 'Z';
         return !dead && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
       } catch {
         return false;
