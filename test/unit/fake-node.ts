@@ -30,7 +30,7 @@ export class FakeNode {
   /** Lines of address.list. */
   networks: string[] = [];
   registrations: string[] = [];
-  /** Sizes of dialog profiles, `carrier acme` or `retell`. */
+  /** Sizes of dialog profiles, `carrier acme` or `fallback`. */
   readonly profiles = new Map<string, number>();
   /** Methods that answer with this fault. */
   readonly faults = new Map<string, number>();

@@ -41,7 +41,8 @@ t.test(
       carriers: [acme({ limits: { concurrent_calls: 10 } }), globex({ limits: { calls_per_second: 5 } })],
     });
     const { fakes, nodes } = await startNodes(t, config, ['node1', 'node2']);
-    for (const fake of fakes) fake.profiles.set('all', 20).set('carrier acme', 3).set('carrier globex', 17);
+    for (const fake of fakes)
+      fake.profiles.set('retell', 18).set('fallback', 2).set('carrier acme', 3).set('carrier globex', 17);
     t.same(await limitUse(config, nodes), [
       { limit: 'overall', max: 100, used: 40 },
       { limit: 'carrier', carrier: 'acme', max: 10, used: 6 },

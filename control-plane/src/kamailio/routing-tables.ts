@@ -142,6 +142,12 @@ export class RoutingTables {
     return size;
   }
 
+  /** The calls that are up or in setup, whether Retell has them or a fallback. */
+  async calls(): Promise<number> {
+    const [retell, fallback] = await Promise.all([this.profileSize('retell'), this.profileSize('fallback')]);
+    return retell + fallback;
+  }
+
   /**
    * `profileSize` of many values. Counting one takes Kamailio milliseconds when thousands of calls are up, so
    * there is a bound to the whole.

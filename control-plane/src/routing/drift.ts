@@ -107,7 +107,7 @@ export class LimitDrift {
 
   /** Calls up by carrier, and all of them. */
   async #dialogs(node: RoutingTables, names: readonly string[]): Promise<Map<string, number>> {
-    const all = await node.profileSize('all');
+    const all = await node.calls();
     return (await node.profileSizes('carrier', names, COUNT_DEADLINE_MS)).set(ALL, all);
   }
 

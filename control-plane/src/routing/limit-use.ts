@@ -51,6 +51,6 @@ async function countsOf(
   overall: boolean,
   carriers: readonly string[],
 ): Promise<Map<string, number>> {
-  const all = overall ? await node.profileSize('all') : 0;
+  const all = overall ? await node.calls() : 0;
   return (await node.profileSizes('carrier', carriers, COUNT_DEADLINE_MS)).set(ALL, all);
 }

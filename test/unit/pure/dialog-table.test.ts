@@ -41,7 +41,7 @@ const ANSWERED = {
     route_set: '',
     socket: 'udp:2001:db8::1:25085',
   },
-  profiles: [{ gateway: 'sip:198.51.100.3:52663' }, 'retell', { carrier: 'acme' }, 'all'],
+  profiles: [{ gateway: 'sip:198.51.100.3:52663' }, 'retell', { carrier: 'acme' }],
   variables: [{ call: 'ca1a211e-c443-4676-acd3-89b9b5c9aaab:+14155550100:acme' }],
 };
 const RINGING = {

@@ -53,8 +53,8 @@ async function driftOf(t: Test, names?: string[]) {
 t.test('dialogs and records that agree have no drift, over all nodes', async (t) => {
   const { record, dialogs, look } = await driftOf(t, ['node1', 'node2']);
   for (const carrier of ['acme', 'acme', 'globex']) await record(carrier);
-  dialogs(0, { all: 2, 'carrier acme': 1, 'carrier globex': 1 });
-  dialogs(1, { all: 1, 'carrier acme': 1 });
+  dialogs(0, { retell: 2, 'carrier acme': 1, 'carrier globex': 1 });
+  dialogs(1, { retell: 1, 'carrier acme': 1 });
   t.same(await look(), [
     { limit: 'overall', drift: 0 },
     { limit: 'carrier', carrier: 'acme', drift: 0 },
@@ -66,16 +66,16 @@ t.test('a call that was asked for has no dialog yet, however long its INVITE tak
   const { record, unplaced, dialogs, look } = await driftOf(t);
   await record('acme');
   await unplaced();
-  dialogs(0, { all: 1, 'carrier acme': 1 });
+  dialogs(0, { retell: 1, 'carrier acme': 1 });
   t.match(await look(), [{ drift: 0 }, { drift: 0 }, { drift: 0 }]);
-  dialogs(0, { all: 2, 'carrier acme': 2 });
+  dialogs(0, { retell: 2, 'carrier acme': 2 });
   t.match(await look(), [{ drift: 0 }, { drift: 0 }, { drift: 0 }], 'it may have come just now');
 });
 
 t.test('dialogs without records are above, records without dialogs below', async (t) => {
   const { record, dialogs, look } = await driftOf(t);
   for (const carrier of ['globex', 'globex', 'globex']) await record(carrier);
-  dialogs(0, { all: 3, 'carrier acme': 2, 'carrier globex': 1 });
+  dialogs(0, { retell: 3, 'carrier acme': 2, 'carrier globex': 1 });
   t.same(await look(), [
     { limit: 'overall', drift: 0 },
     { limit: 'carrier', carrier: 'acme', drift: 2 },
@@ -93,17 +93,17 @@ t.test('calls that came just now are no drift, with and without their dialogs', 
     [2, 2],
     [3, 3],
   ] as const) {
-    dialogs(0, { all, 'carrier acme': ofAcme });
+    dialogs(0, { retell: all, 'carrier acme': ofAcme });
     t.match(await look(), [{ drift: 0 }, { drift: 0 }, { drift: 0 }], `${all} dialogs`);
   }
-  dialogs(0, { all: 4, 'carrier acme': 4 });
+  dialogs(0, { retell: 4, 'carrier acme': 4 });
   t.match(await look(), [{ drift: 1 }, { drift: 1 }, { drift: 0 }]);
 });
 
 t.test('a call that ended counts no more', async (t) => {
   const { record, end, dialogs, look } = await driftOf(t);
   const id = await record('acme');
-  dialogs(0, { all: 1, 'carrier acme': 1 });
+  dialogs(0, { retell: 1, 'carrier acme': 1 });
   t.match(await look(), [{ drift: 0 }, { drift: 0 }, { drift: 0 }]);
   await end(id);
   t.match(await look(), [{ drift: 1 }, { drift: 1 }, { drift: 0 }]);

@@ -77,7 +77,7 @@ t.test('a reply of another shape is never taken for an empty one', async (t) => 
   });
   await t.rejects(tables.gateways(), { code: 'KAMAILIO_PROTOCOL' });
   await t.rejects(tables.drained(), { code: 'KAMAILIO_PROTOCOL' });
-  await t.rejects(tables.profileSize('all'), { code: 'KAMAILIO_PROTOCOL' });
+  await t.rejects(tables.calls(), { code: 'KAMAILIO_PROTOCOL' });
 });
 
 t.test('networks are the single addresses and the blocks, and none where Kamailio has none', async (t) => {
