@@ -44,7 +44,7 @@ export function renderDataFiles(config: Config): Map<string, string> {
     ['dispatcher.list', renderSets(config, sets)],
     ['numbers', renderHtable(config.numbers.map(({ number, method }) => [number, method]))],
     ['fallbacks', renderHtable(fallbacks(config))],
-    ['routes', renderHtable([['retell', retell]])],
+    ['routes', renderHtable([['retell', retell], ...(prefixes.size > 0 ? [['outbound', 1] as const] : [])])],
     ['prefixes', renderHtable([...prefixes])],
     ['carriers', renderHtable(carriers(config))],
     ['retell', renderHtable(Object.entries(config.retell.digest ?? {}))],

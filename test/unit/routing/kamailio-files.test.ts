@@ -63,6 +63,14 @@ t.test('gateways of one priority are a dispatcher set, weights shares of 100, se
   t.end();
 });
 
+t.test('Kamailio is told whether any carrier takes outbound calls', (t) => {
+  const routesWith = (prefixes: string[]) =>
+    renderDataFiles(configOf({ carriers: [{ ...ACME, prefixes }] })).get('routes') ?? '';
+  t.match(routesWith(['+1']), /:outbound:0:1:1:0$/m);
+  t.notMatch(routesWith([]), 'outbound');
+  t.end();
+});
+
 t.test('a prefix leads to the carriers that take it by priority, then to those of shorter prefixes', (t) => {
   const uri = (host: number) => `sip:198.51.100.${host}`;
   const files = renderDataFiles(
