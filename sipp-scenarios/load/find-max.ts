@@ -99,9 +99,10 @@ export async function findMax(
     bar.say(`${title}: ${rate} calls/s for ${course.durationS} s: ${trial.trouble ?? 'clean'}`);
     return trial;
   };
-  /** What is clean for a moment. */
-  const shortly = (name: ContenderName, from: SearchOptions) => {
+  /** What is clean for a moment. The first calls of a fresh program take longest, and decide nothing. */
+  const shortly = async (name: ContenderName, from: SearchOptions) => {
     const isClean = async (rate: number) => (await attempt(contenders[name], rate, SHORT)).isClean;
+    await isClean(Math.round(from.start));
     return findHighest(isClean, { least: 10, ...from, ...(isQuick && COARSE) });
   };
   const forLong = async (name: ContenderName, from: number | undefined): Promise<Trial | null> => {
