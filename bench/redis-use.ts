@@ -20,8 +20,12 @@ export async function readRedisUse(redis: Redis): Promise<RedisUse> {
     if (next === '0') break;
     cursor = next;
   }
-  const usedBytes = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
-  return { usedBytes, streams };
+  return { usedBytes: await usedMemory(redis), streams };
+}
+
+/** All that Redis holds, in bytes. @throws the error of Redis */
+export async function usedMemory(redis: Redis): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
 }
 
 /** Bytes of all streams. */

@@ -4,7 +4,7 @@ import type { TestLike } from '../../test/harness/stack.js';
 import type { Callee } from './callees.js';
 import type { Leg } from './drive.js';
 import { type Address, LOOPBACK, OWN_NUMBER, type Stream } from './pairs.js';
-import { type System, startOwnSystem, WORKERS } from './system.js';
+import { type OwnSystem, type System, startOwnSystem, WORKERS } from './system.js';
 
 export const CONTENDERS = ['generator', 'shipped', 'bare', 'ours'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
@@ -30,12 +30,18 @@ export interface Contender {
  */
 const MEMORY = { sharedMemoryMb: 4096, packageMemoryMb: 16 };
 
+/** All of them, and ours with what it can do beside carrying calls. */
+export interface Contenders {
+  own: OwnSystem;
+  contenders: Record<ContenderName, Contender>;
+}
+
 /** Starts all of them, so that they can take turns. */
 export async function startContenders(
   t: TestLike,
   direction: 'inbound' | 'outbound',
   callees: readonly [Callee, ...Callee[]],
-): Promise<Record<ContenderName, Contender>> {
+): Promise<Contenders> {
   const calleeOf = (pair: number): Address => callees[pair] ?? callees[0];
   const asking = await startPeer(t, { host: LOOPBACK.callerHost(251, direction), trace: false });
   const answering = `sip:ready@${callees[0].host}:${callees[0].port}`;
@@ -57,14 +63,17 @@ export async function startContenders(
     sharedMemoryMb: MEMORY.sharedMemoryMb,
   });
   return {
-    generator: {
-      name: 'generator',
-      system: withoutFigures(calleeOf(0), () => ({})),
-      legOf: (stream) => ({ stream, to: calleeOf }),
+    own,
+    contenders: {
+      generator: {
+        name: 'generator',
+        system: withoutFigures(calleeOf(0), () => ({})),
+        legOf: (stream) => ({ stream, to: calleeOf }),
+      },
+      shipped: await bare('shipped', 'shipped'),
+      bare: await bare('bare', 'tlsf'),
+      ours: { name: 'ours', system: own, legOf: (stream) => ({ stream, to: () => own.sip }) },
     },
-    shipped: await bare('shipped', 'shipped'),
-    bare: await bare('bare', 'tlsf'),
-    ours: { name: 'ours', system: own, legOf: (stream) => ({ stream, to: () => own.sip }) },
   };
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { usedMemory } from '../../bench/redis-use.js';
 import { type Summary, summarise } from '../../bench/statistics.js';
 import { DETAIL_RECORDS_DUE } from '../../control-plane/src/calls/merge-script.js';
 import { eventually } from '../../test/harness/await.js';
@@ -12,7 +13,7 @@ import type { ProgressBar } from './progress.js';
 import { confirmHighest, findHighest, type SearchOptions } from './search.js';
 import { type Settled, settle } from './settle.js';
 import { type Probed, probeSrd } from './srd-probe.js';
-import type { System } from './system.js';
+import type { OwnSystem, System } from './system.js';
 import { plainTraffic } from './traffic.js';
 import { type Trial, type TrialScene, tryRate } from './trial.js';
 import { middleTurn, type Turn } from './turns.js';
@@ -66,6 +67,8 @@ const COARSE = { precision: 0.25 };
 /** Of the SRD measurement: parts in turns, each so long. */
 const SRD_TURNS = 2;
 const SRD_SECONDS = 8;
+/** The calls of all trials would be more than the machine has memory for, and copying it slows Redis, in bytes. */
+const FORGET_ABOVE = 2 * 1024 ** 3;
 /** How long the records of a trial may take: the control plane is far behind after one near the highest rate. */
 const QUIET_WITHIN_MS = 300_000;
 
@@ -82,7 +85,7 @@ export async function findMax(
   const [first, ...others] = called[scenario.direction];
   if (first === undefined) throw new Error(`${scenario.name} has nobody who is called`);
   const callees = [first, ...others] as const;
-  const contenders = await startContenders(t, scenario.direction, [...callees]);
+  const { own, contenders } = await startContenders(t, scenario.direction, [...callees]);
   const scene: TrialScene = {
     ...{ placement, callees },
     stream: { scenario, holdMs, number: entries[0]?.number ?? OWN_NUMBER },
@@ -90,11 +93,12 @@ export async function findMax(
   };
   const trials: Trial[] = [];
   const attempt = async (contender: Contender, rate: number, course: typeof SHORT) => {
-    await whenQuiet(contenders.ours.system);
+    await whenQuiet(own);
+    if ((await usedMemory(own.redis)) > FORGET_ABOVE) await own.forgetCalls();
     const title = CONTENDER_TITLES[contender.name];
     // What SIPp calls a call is one: names of calls must not come again.
-    const own = { ...scene, callIdPrefix: `${scene.callIdPrefix}-${trials.length}` };
-    const trial = await tryRate(t, own, contender, rate, course, (progress) => bar.show(progress, title));
+    const named = { ...scene, callIdPrefix: `${scene.callIdPrefix}-${trials.length}` };
+    const trial = await tryRate(t, named, contender, rate, course, (progress) => bar.show(progress, title));
     trials.push(trial);
     bar.say(`${title}: ${rate} calls/s for ${course.durationS} s: ${trial.trouble ?? 'clean'}`);
     return trial;
@@ -137,8 +141,8 @@ export async function findMax(
     return probed;
   });
   bar.say('waiting for the records');
-  const settled = await settleOurs(contenders.ours.system, trials);
-  const metrics = await contenders.ours.system.metrics();
+  const settled = await settleOurs(own, trials);
+  const metrics = await own.metrics();
   const eventsDropped = metrics?.sum('retell_proxy_kamailio_events_dropped_total') ?? null;
   return { best, turns, trials, srd, settled, eventsDropped };
 }
@@ -175,12 +179,12 @@ async function addedSrd(
 }
 
 /** A trial must not have to do the work of one before, whoever's it was. */
-async function whenQuiet({ metrics, redis }: System): Promise<void> {
+async function whenQuiet({ metrics, redis }: OwnSystem): Promise<void> {
   const isQuiet = async () => {
     const text = await metrics();
-    if (text === undefined || ((await redis?.zcard(DETAIL_RECORDS_DUE)) ?? 0) > 0) return false;
+    if (text === undefined || (await redis.zcard(DETAIL_RECORDS_DUE)) > 0) return false;
     // To write its append-only file anew takes Redis seconds of a CPU, the longer the more calls there were before.
-    if (/^aof_rewrite_in_progress:1/m.test((await redis?.info('persistence')) ?? '')) return false;
+    if (/^aof_rewrite_in_progress:1/m.test(await redis.info('persistence'))) return false;
     const waiting =
       (text.sum('retell_proxy_kamailio_queued_events') ?? 0) +
       (text.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0);

@@ -1,5 +1,7 @@
 import { request } from 'undici';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
+import { ENDED } from '../../control-plane/src/calls/merge-script.js';
+import { ALL } from '../../control-plane/src/calls/store.js';
 import { type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
 import type { Scenario } from '../scenarios.js';
 import type { CommandApi } from './commands.js';
@@ -24,6 +26,9 @@ export interface System {
 /** A stack that was started for the run. */
 export interface OwnSystem extends System {
   stack: Stack;
+  redis: Stack['redis'];
+  /** Counts the calls that are over and takes them out of Redis. To be called while none is up and none waits. */
+  forgetCalls: () => Promise<void>;
 }
 
 export interface OwnSystemOptions {
@@ -44,6 +49,8 @@ export interface OwnSystemOptions {
 export const WORKERS = 4;
 /** Entries of Redis' stream read at once. */
 const READ_STEP = 1000;
+/** Keys of Redis looked at at once. */
+const DELETE_STEP = 5000;
 
 /** Starts Redis, Kamailio and the control plane between the pairs, with no limit on calls. */
 export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Promise<OwnSystem> {
@@ -73,6 +80,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
       kamailio: { shared_memory_mb: options.sharedMemoryMb },
     },
   });
+  const countRecords = streamedRecords(stack.redis);
   return {
     stack,
     sip: stack.sip,
@@ -85,8 +93,23 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
       Redis: stack.parts.redis.pid,
     }),
     metrics: () => readMetrics(stack.api.url),
-    countRecords: streamedRecords(stack.redis),
+    countRecords,
+    forgetCalls: async () => {
+      await countRecords('');
+      await deleteCalls(stack.redis);
+    },
   };
+}
+
+/** Deletes what Redis has of calls that are over. */
+async function deleteCalls(redis: Stack['redis']): Promise<void> {
+  for (const match of ['call:*', 'call-id:*']) {
+    for await (const keys of redis.scanStream({ match, count: DELETE_STEP })) {
+      if (keys.length > 0) await redis.unlink(...keys);
+    }
+  }
+  await redis.unlink(ALL, ENDED);
+  await redis.xtrim(DETAIL_RECORDS, 'MAXLEN', 0);
 }
 
 /** Counts the calls in the stream of detail records, which is read once however often it is counted. */
