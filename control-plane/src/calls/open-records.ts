@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis';
 import { isUnplaced } from './call.js';
 import { OPEN, recordKey } from './store.js';
 
-/** Records read in one round trip. */
-const BATCH = 500;
+/** Records read in one round trip, behind which a scrape of the metrics may have to wait. */
+const BATCH = 100;
 
 const FIELDS = ['node', 'carrier', 'sip_call_id'] as const;
 const REQUESTED_BY = 'requested_by';
