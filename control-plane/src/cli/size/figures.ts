@@ -8,7 +8,7 @@ export const KAMAILIO = {
   /** With no call at all. */
   base: 5_000_000,
   /** A call that is up. */
-  dialog: 3900,
+  dialog: 3700,
   /** A call that rings: its dialog and its transaction. */
   ringing: 23_000,
   /** Each call a second that is set up and ended: transactions are kept some 5 s after their end. */
