@@ -30,11 +30,8 @@ export interface Contender {
  */
 const MEMORY = { sharedMemoryMb: 4096, packageMemoryMb: 16 };
 
-/** All of them, and ours with what it can do beside carrying calls. */
-export interface Contenders {
-  own: OwnSystem;
-  contenders: Record<ContenderName, Contender>;
-}
+/** All of them. Of ours it is known that its calls can be forgotten. */
+export type Contenders = Record<ContenderName, Contender> & { ours: { system: OwnSystem } };
 
 /** Starts all of them, so that they can take turns. */
 export async function startContenders(
@@ -63,17 +60,14 @@ export async function startContenders(
     sharedMemoryMb: MEMORY.sharedMemoryMb,
   });
   return {
-    own,
-    contenders: {
-      generator: {
-        name: 'generator',
-        system: withoutFigures(calleeOf(0), () => ({})),
-        legOf: (stream) => ({ stream, to: calleeOf }),
-      },
-      shipped: await bare('shipped', 'shipped'),
-      bare: await bare('bare', 'tlsf'),
-      ours: { name: 'ours', system: own, legOf: (stream) => ({ stream, to: () => own.sip }) },
+    generator: {
+      name: 'generator',
+      system: withoutFigures(calleeOf(0), () => ({})),
+      legOf: (stream) => ({ stream, to: calleeOf }),
     },
+    shipped: await bare('shipped', 'shipped'),
+    bare: await bare('bare', 'tlsf'),
+    ours: { name: 'ours', system: own, legOf: (stream) => ({ stream, to: () => own.sip }) },
   };
 }
 

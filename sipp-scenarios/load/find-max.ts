@@ -85,7 +85,8 @@ export async function findMax(
   const [first, ...others] = called[scenario.direction];
   if (first === undefined) throw new Error(`${scenario.name} has nobody who is called`);
   const callees = [first, ...others] as const;
-  const { own, contenders } = await startContenders(t, scenario.direction, [...callees]);
+  const contenders = await startContenders(t, scenario.direction, [...callees]);
+  const own = contenders.ours.system;
   const scene: TrialScene = {
     ...{ placement, callees },
     stream: { scenario, holdMs, number: entries[0]?.number ?? OWN_NUMBER },

@@ -1,7 +1,7 @@
 import { request } from 'undici';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
 import { ENDED } from '../../control-plane/src/calls/merge-script.js';
-import { ALL } from '../../control-plane/src/calls/store.js';
+import { ALL, recordKey } from '../../control-plane/src/calls/store.js';
 import { type Stack, startStack, type TestLike } from '../../test/harness/stack.js';
 import type { Scenario } from '../scenarios.js';
 import type { CommandApi } from './commands.js';
@@ -103,7 +103,7 @@ export async function startOwnSystem(t: TestLike, options: OwnSystemOptions): Pr
 
 /** Deletes what Redis has of calls that are over. */
 async function deleteCalls(redis: Stack['redis']): Promise<void> {
-  for (const match of ['call:*', 'call-id:*']) {
+  for (const match of [recordKey('*'), 'call-id:*']) {
     for await (const keys of redis.scanStream({ match, count: DELETE_STEP })) {
       if (keys.length > 0) await redis.unlink(...keys);
     }
