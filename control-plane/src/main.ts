@@ -92,6 +92,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const subscriber = await opened(connectPatientRedis(redisUrl, warn), stack);
     const streams = await opened(connectPatientRedis(redisUrl, warn), stack);
     const questions = await opened(connectPatientRedis(redisUrl, warn), stack);
+    // Events by the thousand: on another connection nobody waits behind them.
+    const events = await opened(connectRedis(redisUrl, warn), stack);
 
     const active = new ActiveConfig(config);
     const nodes = new Map<string, KamailioNode>();
@@ -111,12 +113,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       tables.set(node.name, new RoutingTables(rpc));
     }
 
-    const store = new CallStore(redis, config.calls.retention_days * 86_400);
-    const detailRecords = new DetailRecords(redis, store, config.calls.retention_days * 86_400);
+    const retentionS = config.calls.retention_days * 86_400;
+    const store = new CallStore(redis, retentionS);
+    const detailRecords = new DetailRecords(redis, store, retentionS);
     const tracker = new TransferTracker(store, metrics.transfers);
     const secondCalls = new SecondCalls(store);
     const expected = new ExpectedCalls({ nodes: tables, store, warn });
-    const handler = new EventHandler(store, metrics, async (changes) => {
+    const eventStore = new CallStore(events, retentionS);
+    const handler = new EventHandler(eventStore, metrics, async (changes) => {
       await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
       await secondCalls.tie(changes);
       await expected.after(changes);

@@ -31,10 +31,10 @@ export interface StreamConsumerOptions {
   /** Told how many entries a read brought; says how long the next one waits, in ms, so that it brings more. Default 0. */
   restMs?: (entries: number) => number;
   /**
-   * Whether entries of two reads may be in hand where there is a backlog: the later ones are handled while the earlier
-   * ones wait for Redis, as another replica would. Default false: one read after the other.
+   * Reads whose entries are in hand at once where there is a backlog: the later ones are handled while the earlier ones
+   * wait for Redis, as another replica would. Default 1: one read after the other.
    */
-  overlapping?: boolean;
+  readsInHand?: number;
 }
 
 /**
@@ -85,7 +85,7 @@ export class StreamConsumer {
       claimAfterMs: 5000,
       count: 100,
       restMs: () => 0,
-      overlapping: false,
+      readsInHand: 1,
       ...options,
     };
   }
@@ -129,28 +129,26 @@ export class StreamConsumer {
     await this.#pause(RETRY_MS);
   }
 
-  /** Reads and handles, on and on where two reads may overlap and there is a backlog: a read brought all that it might. */
+  /** Reads and handles, on and on while there is a backlog: each read brought all that it might. */
   async #catchUp(): Promise<void> {
-    const { restMs, overlapping, count } = this.#o;
-    let inHand: Promise<void> = Promise.resolve();
+    const { restMs, readsInHand, count } = this.#o;
+    const inHand: Promise<void>[] = [];
     let goesOn = true;
     try {
       while (goesOn) {
         const read = await this.#read();
         const entries = read.reduce((sum, [, { length }]) => sum + length, 0);
-        const before = inHand;
-        inHand = this.#handleAll(read);
+        const handled = this.#handleAll(read);
         // Its failure is told of where it is awaited.
-        inHand.catch(() => {});
-        await before;
-        goesOn =
-          overlapping && entries >= count && Date.now() < this.#nextClaim && !this.#abort.signal.aborted;
-        if (!goesOn) await inHand;
+        handled.catch(() => {});
+        inHand.push(handled);
+        goesOn = entries >= count && Date.now() < this.#nextClaim && !this.#abort.signal.aborted;
+        while (inHand.length >= (goesOn ? readsInHand : 1)) await inHand.shift();
         const rest = restMs(entries);
         if (rest > 0) await this.#pause(rest);
       }
     } finally {
-      await inHand;
+      await Promise.allSettled(inHand);
     }
   }
 

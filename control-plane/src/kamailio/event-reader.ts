@@ -7,6 +7,11 @@ import { EventFormatError, parseEvents } from './parse-events.js';
 /** Batches that cannot be read are kept here for a human to look at, the newest of them. */
 const UNREADABLE = 'sip:events:unreadable';
 const UNREADABLE_LENGTH = 1000;
+/**
+ * Where events are behind: with two reads Redis has nothing to do while the next is asked for and taken apart, as it
+ * answers that question behind what the first has it write.
+ */
+const READS_IN_HAND = 5;
 
 export interface EventReaderOptions {
   /** A connection of the reader's own: blocking reads hold it. */
@@ -49,7 +54,7 @@ export class EventReader {
       warn,
       count,
       restMs: (batches) => this.#restMs(batches < count),
-      overlapping: true,
+      readsInHand: READS_IN_HAND,
       ...(claimAfterMs === undefined ? {} : { claimAfterMs }),
     });
   }

@@ -15,7 +15,7 @@ const READ = 10;
 async function backlog(
   t: Test,
   entries: number,
-  options: Pick<StreamConsumerOptions, 'handle' | 'overlapping'>,
+  options: Pick<StreamConsumerOptions, 'handle' | 'readsInHand'>,
 ): Promise<{ pending: () => Promise<unknown> }> {
   const { url } = await startRedis(t);
   const [redis, reading] = [new Redis(url), new Redis(url)];
@@ -38,36 +38,38 @@ t.test(
   'in a backlog the next entries are handled while those before wait, and all are acknowledged',
   async (t) => {
     const handled: number[] = [];
-    let second: () => void = () => {};
-    const secondCame = new Promise<void>((resolve) => {
-      second = resolve;
+    let third: () => void = () => {};
+    const thirdCame = new Promise<void>((resolve) => {
+      third = resolve;
     });
-    const { pending } = await backlog(t, 3 * READ, {
-      overlapping: true,
+    const { pending } = await backlog(t, 4 * READ, {
+      readsInHand: 3,
       handle: async (_stream, entries) => {
         handled.push(entries.length);
-        if (handled.length === 1) await secondCame;
-        else second();
+        if (handled.length < 3) await thirdCame;
+        else third();
       },
     });
-    await eventually('all entries handled', () => handled.length === 3);
-    t.same(handled, [READ, READ, READ]);
+    await eventually('all entries handled', () => handled.length === 4);
+    t.same(handled, [READ, READ, READ, READ]);
     await eventually('no entry in hand', async () => (await pending()) === 0);
   },
 );
 
-t.test('never are the entries of more than two reads in hand', async (t) => {
-  let inHand = 0;
-  let handled = 0;
-  const { pending } = await backlog(t, 5 * READ, {
-    overlapping: true,
-    handle: async (_stream, entries) => {
-      inHand += 1;
-      t.ok(inHand <= 2, `${inHand} in hand`);
-      await new Promise(setImmediate);
-      inHand -= 1;
-      handled += entries.length;
-    },
+for (const readsInHand of [1, 3]) {
+  t.test(`never are the entries of more than ${readsInHand} reads in hand`, async (t) => {
+    let inHand = 0;
+    let handled = 0;
+    const { pending } = await backlog(t, 7 * READ, {
+      readsInHand,
+      handle: async (_stream, entries) => {
+        inHand += 1;
+        t.ok(inHand <= readsInHand, `${inHand} in hand`);
+        await new Promise(setImmediate);
+        inHand -= 1;
+        handled += entries.length;
+      },
+    });
+    await eventually('all entries handled', async () => handled === 7 * READ && (await pending()) === 0);
   });
-  await eventually('all entries handled', async () => handled === 5 * READ && (await pending()) === 0);
-});
+}
