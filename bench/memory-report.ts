@@ -24,7 +24,7 @@ export interface PerCall {
   /** Of Redis, for each call that is up, and of that its events in streams. */
   redis: number;
   redisStreams: number;
-  /** Of Redis, for each ended call: its record, its detail record, and its raw events of a day. */
+  /** Of Redis, for each ended call: its record, its detail record, and its raw events. */
   keptRecord: number;
   detailRecord: number;
   rawEvents: number;
@@ -44,8 +44,14 @@ export function perCall({ low, high, churn, after }: MemoryFigures): PerCall {
     redisStreams: up(({ redis }) => streamBytes(redis)),
     keptRecord: ended((use) => use.usedBytes - streamBytes(use)),
     detailRecord: ended(stream(DETAIL_RECORDS)),
-    rawEvents: ended(stream(NODE_EVENTS)),
+    rawEvents: ended(addedBy(after.redis)),
   };
+}
+
+/** Bytes that the node's raw events have taken so far: most of them are gone again. */
+function addedBy({ streams }: RedisUse): (use: RedisUse) => number {
+  const { bytes = 0, entries = 1 } = streams[NODE_EVENTS] ?? {};
+  return (use) => ((use.streams[NODE_EVENTS]?.added ?? 0) * bytes) / entries;
 }
 
 export function budgetsOfMemory(figures: MemoryFigures): BudgetResult[] {
@@ -90,7 +96,7 @@ export function reportMemory(figures: MemoryFigures): string {
     `| a call a second that is set up and ended: Kamailio, on top of the calls that are up | ${kib(each.churn)} |`,
     `| a call that has ended: Redis, its record and indexes | ${kib(each.keptRecord)} |`,
     `| its detail record | ${kib(each.detailRecord)} |`,
-    `| its raw events, for a day | ${kib(each.rawEvents)} |`,
+    `| its raw events | ${kib(each.rawEvents)} |`,
     ...Object.entries(churn.cpuMs).map(
       ([part, ms]) => `| a call from INVITE to record: CPU of ${part} | ${figureText(ms)} ms |`,
     ),
@@ -108,9 +114,11 @@ export function reportMemory(figures: MemoryFigures): string {
 }
 
 /** What the formula of sizing.md says of the same calls. */
-function sizingLines({ none, high, churn, after }: MemoryFigures): string[] {
+function sizingLines(figures: MemoryFigures): string[] {
+  const { none, high, churn, after } = figures;
   const redis = (level: MemoryLevel) => level.redis.usedBytes - none.redis.usedBytes;
   const streamed = streamBytes(high.redis) - streamBytes(none.redis);
+  const { rawEvents } = perCall(figures);
   const bytesOf = (name: string) =>
     (after.redis.streams[name]?.bytes ?? 0) - (high.redis.streams[name]?.bytes ?? 0);
   const rows = [
@@ -130,9 +138,9 @@ function sizingLines({ none, high, churn, after }: MemoryFigures): string[] {
       redis(high) - streamed,
     ] as const,
     [
-      `${churn.calls} ended calls, with a day's raw events`,
+      `${churn.calls} ended calls, with their raw events`,
       churn.calls * (REDIS.kept + REDIS.rawEvents),
-      redis(after) - redis(high) - bytesOf(PUBLIC_EVENTS),
+      redis(after) - redis(high) - bytesOf(PUBLIC_EVENTS) - bytesOf(NODE_EVENTS) + churn.calls * rawEvents,
     ] as const,
   ];
   return [

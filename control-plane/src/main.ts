@@ -65,6 +65,9 @@ export interface ControlPlaneOptions {
   log: Logger;
 }
 
+/** Longest wait for Redis to write events, in ms: it may be busy with those before, and rewrite its file meanwhile. */
+const EVENTS_TIMEOUT_MS = 10_000;
+
 /** A control plane that runs. */
 export interface ControlPlane {
   /** Where the API listens, e.g. http://127.0.0.1:8080. */
@@ -92,8 +95,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const subscriber = await opened(connectPatientRedis(redisUrl, warn), stack);
     const streams = await opened(connectPatientRedis(redisUrl, warn), stack);
     const questions = await opened(connectPatientRedis(redisUrl, warn), stack);
-    // Events by the thousand: on another connection nobody waits behind them.
-    const events = await opened(connectRedis(redisUrl, warn), stack);
+    // Events by the thousand: on another connection nobody waits behind them, and who gives one up writes it twice.
+    const events = await opened(connectRedis(redisUrl, warn, EVENTS_TIMEOUT_MS), stack);
 
     const active = new ActiveConfig(config);
     const nodes = new Map<string, KamailioNode>();

@@ -61,6 +61,8 @@ local retention_s = tonumber(ARGV[1])
 
 -- Scores and members of the indices, and the members that leave them.
 local created, opened, closed, ended, due = {}, {}, {}, {}, {}
+-- Of each index of two numbers: scores and members.
+local between = {}
 -- Of each number's index: scores by member, false for those that leave it.
 local inbound, inbound_before = {}, {}
 -- Channels of the records that have changed, and names of what is new in them.
@@ -145,8 +147,8 @@ local function merge(record, id, at_ms, place, count)
     local other = gsub(new[name] or redis_call('HGET', record, name) or '', '%D', '')
     if other ~= '' then
       local key = '${BETWEEN}' .. call.number .. ':' .. other
-      redis_call('ZADD', key, 'NX', at_ms, id)
-      redis_call('EXPIRE', key, ${BETWEEN_KEPT_S})
+      between[key] = between[key] or {}
+      append(between[key], at_ms, id)
     end
   end
   if call.direction == 'inbound' and call.number and call.answered_at and
@@ -196,6 +198,10 @@ if #closed > 0 then
   redis_call('ZADD', '${ENDED}', 'NX', unpack(ended))
 end
 if #due > 0 then redis_call('ZADD', '${DETAIL_RECORDS_DUE}', 'NX', unpack(due)) end
+for key, scores in pairs(between) do
+  redis_call('ZADD', key, 'NX', unpack(scores))
+  redis_call('EXPIRE', key, ${BETWEEN_KEPT_S})
+end
 for key, scores in pairs(inbound) do
   local there, gone = {}, {}
   for id, score in pairs(scores) do

@@ -131,12 +131,17 @@ export function countOf(records: Iterable<OpenRecord>, settleMs: number): Record
   return count;
 }
 
+/** Calls that came a moment ago may have a dialog and no record yet: as many as this share of those that came lately. */
+const ON_THEIR_WAY = 0.2;
+
 /**
  * How far a count of dialogs is outside of what the records before and after it allow: 0 within what calls on
  * their way explain, negative where dialogs are missing.
  */
 export function distance(dialogs: number, records: readonly RecordCount[]): number {
   const least = Math.min(...records.map(({ settled }) => settled));
-  const most = Math.max(...records.map(({ all }) => all));
+  const most = Math.max(
+    ...records.map(({ settled, all }) => all + Math.floor((all - settled) * ON_THEIR_WAY)),
+  );
   return dialogs > most ? dialogs - most : dialogs < least ? dialogs - least : 0;
 }

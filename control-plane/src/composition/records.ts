@@ -5,14 +5,12 @@ import type { DetailRecords } from '../calls/detail-records.js';
 import { RecordsFile } from '../calls/records-file.js';
 import type { CallStore } from '../calls/store.js';
 import type { Config } from '../config/schema.js';
-import type { EventBacklog } from '../kamailio/event-backlog.js';
+import { type EventBacklog, RAW_EVENTS_KEPT_S } from '../kamailio/event-backlog.js';
 import type { Metrics } from '../metrics/metrics.js';
 import type { WebhookStore } from '../retell/webhook-store.js';
 
 /** How often what is too old is forgotten, in ms. */
-const TRIM_INTERVAL_MS = 60_000;
-/** How long Kamailio's events are kept once they are in the records, in ms. */
-const RAW_EVENTS_KEPT_MS = 86_400_000;
+const TRIM_INTERVAL_MS = 10_000;
 
 export interface RecordsParts {
   config: Config;
@@ -63,7 +61,7 @@ function trimmingOf({ config, store, detailRecords, webhooks, backlog, nodes, wa
       store.trim(now),
       detailRecords.trim(now),
       webhooks.trim(now - config.calls.retention_days * 86_400_000),
-      ...nodes.map((node) => backlog.trim(node, now - RAW_EVENTS_KEPT_MS)),
+      ...nodes.map((node) => backlog.trim(node, now - RAW_EVENTS_KEPT_S * 1000)),
     ]);
   };
   let timer: NodeJS.Timeout | undefined;

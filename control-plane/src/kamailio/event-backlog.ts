@@ -5,6 +5,12 @@ import { BEFORE_ALL, groupInfo, isEarlier, streamInfo, writtenAt } from '../stre
 import { streamOf } from './event-reader.js';
 import type { KamailioNode } from './node.js';
 
+/**
+ * How long Kamailio's events are kept once they are in the records, in s: other programs that read them may be restarted
+ * meanwhile. They are half of what a call leaves in Redis.
+ */
+export const RAW_EVENTS_KEPT_S = 120;
+
 /** An event that Kamailio has not counted yet is in Redis within this time, in ms, or Redis is away. */
 const IN_HAND_MS = 1000;
 const POLL_MS = 100;

@@ -5,6 +5,7 @@ import { NodesReconciler } from '../../../control-plane/src/calls/reconciler/nod
 import { Zombies } from '../../../control-plane/src/calls/reconciler/zombies.js';
 import { CallStore } from '../../../control-plane/src/calls/store.js';
 import { EventBacklog } from '../../../control-plane/src/kamailio/event-backlog.js';
+import { streamOf } from '../../../control-plane/src/kamailio/event-reader.js';
 import { KamailioNode } from '../../../control-plane/src/kamailio/node.js';
 import type { RpcClient } from '../../../control-plane/src/kamailio/rpc-client.js';
 import { connectRedis } from '../../../control-plane/src/redis.js';
@@ -69,7 +70,7 @@ async function nodesOf(t: Test) {
     nodes: new Map([['node1', new KamailioNode(fake as unknown as RpcClient)]]),
     store,
     records: new OpenRecords(redis),
-    backlog: new EventBacklog(redis),
+    backlog: new EventBacklog(redis, 1500),
     zombies: new Zombies({
       store,
       mode: () => 'off',
@@ -117,6 +118,16 @@ t.test('more dialogs than can be listed are looked up in turns, the oldest first
   t.match(second.findings.listed, [{ kind: 'lost_end', call_id: 'id-call700', action: 'healed' }]);
   await run();
   t.equal(fake.countOf('dlg.dlg_list'), 500 + 500 + 200, 'each was looked up once');
+  t.equal(fake.countOf('dlg.briefing'), 0);
+});
+
+t.test('a node whose events are not in the records is not asked for its dialogs', async (t) => {
+  const { fake, records, run, redis } = await nodesOf(t);
+  await records(['up']);
+  fake.dialogs = new Set(['up', 'other']);
+  await redis.xadd(streamOf('node1'), '*', 'events', '[]');
+  const { report } = await run();
+  t.match(report, { drift: 1, compared: false, error: 'its events are not all written yet' });
   t.equal(fake.countOf('dlg.briefing'), 0);
 });
 

@@ -100,6 +100,18 @@ t.test('calls that came just now are no drift, with and without their dialogs', 
   t.match(await look(), [{ drift: 1 }, { drift: 1 }, { drift: 0 }]);
 });
 
+t.test('where many calls come, a fifth of those that came just now may have no record yet', async (t) => {
+  const { record, dialogs, look } = await driftOf(t);
+  for (let i = 0; i < 10; i += 1) await record('acme', 0);
+  for (const [all, drift] of [
+    [12, 0],
+    [13, 1],
+  ] as const) {
+    dialogs(0, { retell: all, 'carrier acme': all });
+    t.match(await look(), [{ drift }, { drift }, { drift: 0 }], `${all} dialogs`);
+  }
+});
+
 t.test('a call that ended counts no more', async (t) => {
   const { record, end, dialogs, look } = await driftOf(t);
   const id = await record('acme');

@@ -153,6 +153,8 @@ export class NodesReconciler {
    */
   async #compare(one: Compared, findings: Findings, signal: AbortSignal): Promise<void> {
     const { name, node, table, report } = one;
+    // Records that are far behind agree with no dialogs, and the node would list them for nothing.
+    await this.#eventsWritten(node, signal);
     const seenAt = Date.now();
     const listed = (report.dialogs ?? 0) <= LISTED_DIALOGS ? await table.summaries() : undefined;
     const records = await this.#o.records.read();
@@ -169,9 +171,14 @@ export class NodesReconciler {
     const open = new Set(records.map(({ sip_call_id }) => sip_call_id));
     const strangers = [...withDialog].filter((callId) => !open.has(callId));
     if (gone.length === 0 && strangers.length === 0) return;
-    if (!(await this.#o.backlog.written(node, signal))) throw new Error('its events are not all written yet');
+    await this.#eventsWritten(node, signal);
     await this.#judgeRecords(one, gone, clock, findings, signal);
     await this.#judgeDialogs(one, strangers, clock, findings, signal);
+  }
+
+  /** @throws where events that the node had until now are not in the records in time */
+  async #eventsWritten(node: KamailioNode, signal: AbortSignal): Promise<void> {
+    if (!(await this.#o.backlog.written(node, signal))) throw new Error('its events are not all written yet');
   }
 
   /** Those of the records whose dialogs the node does not have, as far as they can be looked up in one run. */

@@ -29,7 +29,7 @@ export const REDIS = {
   active: 1800,
   /** A call that has ended: its record and what finds it, and its detail record, for `calls.retention_days`. */
   kept: 1850 + 2020,
-  /** Its raw events, for a day. */
+  /** Its raw events, for `RAW_EVENTS_KEPT_S`. */
   rawEvents: 2030,
   /** The events that others are told of, all that are kept. */
   publicEvents: 11_000_000,

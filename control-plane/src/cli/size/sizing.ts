@@ -1,3 +1,4 @@
+import { RAW_EVENTS_KEPT_S } from '../../kamailio/event-backlog.js';
 import { EVENTS_PER_MB } from '../../kamailio/node-file.js';
 import { CPU_MS, DATAGRAM_BYTES, DATAGRAMS_PER_CALL, EVENTS_PER_CALL, KAMAILIO, REDIS } from './figures.js';
 
@@ -57,11 +58,6 @@ const HANGUPS = 2500;
 const STALL_S = 0.5;
 /** What each UDP socket asks for (SIP_RECEIVE_BUFFER), in bytes, which Linux doubles; a larger default stays. */
 export const SIP_RECEIVE_BUFFER = 1_048_576;
-/**
- * Raw events are kept for a day, and no more than so many batches (EVENT_STREAM_LENGTH): what comes in 10 ms, but no more
- * than fits (EVENT_BATCH_LENGTH).
- */
-const RAW_BATCHES = { kept: 500_000, perSecond: 100, mostEvents: 100 };
 /** The default of kamailio.shared_memory_mb, below which nothing is gained, and the bounds of it and of sip.workers. */
 const SHARED_MEMORY_MB = { least: 256, most: 65_536, step: 64 };
 const WORKERS = { least: 4, most: 128, perCore: 2 };
@@ -101,7 +97,7 @@ export function sizeFor(demand: Demand): Sizing {
   const redisParts = {
     active: calls * REDIS.active,
     kept: callsPerDay * retentionDays * REDIS.kept,
-    rawEvents: Math.min(callsPerDay, rawCallsKept(cps)) * REDIS.rawEvents,
+    rawEvents: Math.min(callsPerDay, cps * RAW_EVENTS_KEPT_S) * REDIS.rawEvents,
     other: REDIS.base + REDIS.publicEvents,
   };
   const maxmemory = roundUp(sumOf(redisParts) / REDIS_USE, 64 * MIB);
@@ -132,12 +128,6 @@ export function sizeFor(demand: Demand): Sizing {
     problems: problemsOf({ sharedMemoryMb, workers, busy }),
     advice: adviceOf(callsPerDay * REDIS.kept, redisParts.kept),
   };
-}
-
-/** Calls whose events the batches hold that are kept. */
-function rawCallsKept(cps: number): number {
-  const events = (cps * EVENTS_PER_CALL) / RAW_BATCHES.perSecond;
-  return (RAW_BATCHES.kept * Math.min(Math.max(events, 1), RAW_BATCHES.mostEvents)) / EVENTS_PER_CALL;
 }
 
 function kernelSettings(buffer: number): Record<string, number> {
