@@ -51,12 +51,14 @@ export const MERGE = `
 local redis_call, match, gsub, unpack = redis.call, string.match, string.gsub, unpack
 local call_events = ${luaTable(CALL_EVENT_FIELDS)}
 local transfer_events = ${luaTable(TRANSFER_EVENT_FIELDS)}
--- What a known record is asked for, and behind it the names that are to be added to it.
+-- What a record is asked for, and behind it the names that are to be added to it.
 local asked = {'erased_at', 'ended_at', 'detail_version', 'direction', 'number', 'carrier', 'answered_at', 'fell_back'}
 local asked_count = #asked
-local name_prefixes = {sip_call_id = 'call-id:', retell_call_id = 'retell-call:'}
+-- The fields that something follows from here.
+local noted = {direction = 1, number = 1, carrier = 1, from = 1, to = 1, sip_call_id = 1, retell_call_id = 1,
+  answered_at = 1, fell_back = 1, ended_at = 1}
 local time = redis_call('TIME')
-local now_ms = time[1] * 1000 + time[2] / 1000
+local now_ms = math.floor(time[1] * 1000 + time[2] / 1000)
 local retention_s = tonumber(ARGV[1])
 
 -- Scores and members of the indices, and the members that leave them.
@@ -65,12 +67,19 @@ local created, opened, closed, ended, due = {}, {}, {}, {}, {}
 local between = {}
 -- Of each number's index: scores by member, false for those that leave it.
 local inbound, inbound_before = {}, {}
--- Channels of the records that have changed, and names of what is new in them.
+-- Channels of the records that have changed, and where in ARGV what is new in them begins, and how much or which of it.
 local changed, told = {}, {}
 
 local function append(list, first, second)
   local n = #list
   list[n + 1], list[n + 2] = first, second
+end
+
+local function any(values, from, to)
+  for i = from, to do
+    if values[i] then return true end
+  end
+  return false
 end
 
 local function tell(type, id, call, transfer)
@@ -81,21 +90,29 @@ local function tell(type, id, call, transfer)
   redis_call('XADD', '${PUBLIC_EVENTS}', '*', unpack(entry))
 end
 
--- The places of those fields that are not in the record yet, and their values by name; or nothing where they are about
--- another call of Retell's.
-local function news(values, place, count)
-  local places, new = {}, {}
+local function set_name(name, id)
+  redis_call('SET', name, id, 'EX', retention_s + ${NAME_KEPT_S})
+end
+
+-- When a detail record is due, and what its piece of work is called behind the call's id.
+local function due_after(settle)
+  return now_ms + settle, '/' .. string.format('%d', math.floor(now_ms / settle))
+end
+local record_due, record_piece = due_after(${RECORD_SETTLE_MS})
+local amendment_due, amendment_piece = due_after(${AMENDMENT_SETTLE_MS})
+
+-- The places of those fields that are not in the record yet; or nothing where they are about another call of Retell's.
+local function places_of_new(values, place, count)
+  local places = {}
   for i = 1, count do
-    local at = place + 2 * i - 2
-    local name, value, known = ARGV[at], ARGV[at + 1], values[asked_count + i]
+    local at, known = place + 2 * i - 2, values[asked_count + i]
     if not known then
       places[#places + 1] = i
-      new[name] = value
-    elseif name == 'retell_call_id' and known ~= value then
+    elseif ARGV[at] == 'retell_call_id' and known ~= ARGV[at + 1] then
       return
     end
   end
-  return places, new
+  return places
 end
 
 -- Names and values of the fields at these places, all in one list.
@@ -107,41 +124,56 @@ end
 
 local function merge(record, id, at_ms, place, count)
   if count == 0 then return 1 end
-  local last = place + 2 * count - 1
-  local is_known = redis_call('EXISTS', record) == 1
-  local places, new, call
-  local all_are_new = true
-  if is_known then
-    for i = 1, count do asked[asked_count + i] = ARGV[place + 2 * i - 2] end
-    local values = redis_call('HMGET', record, unpack(asked, 1, asked_count + count))
-    if values[1] then return {} end
-    places, new = news(values, place, count)
+  for i = 1, count do asked[asked_count + i] = ARGV[place + 2 * i - 2] end
+  local values = redis_call('HMGET', record, unpack(asked, 1, asked_count + count))
+  if values[1] then return {} end
+  local places
+  if any(values, asked_count + 1, asked_count + count) then
+    places = places_of_new(values, place, count)
     if not places then return false end
     if #places == 0 then return places end
-    all_are_new = #places == count
-    call = {}
-    for i = 2, asked_count do call[asked[i]] = new[asked[i]] or values[i] or nil end
+    redis_call('HSET', record, unpack(listed(places, place)))
   else
-    new = {}
-    for i = place, last, 2 do new[ARGV[i]] = ARGV[i + 1] end
-    call = new
+    redis_call('HSET', record, unpack(ARGV, place, place + 2 * count - 1))
+  end
+
+  local new, types, transfers = {}, {}, {}
+  for n = 1, places and #places or count do
+    local at = place + 2 * (places and places[n] or n) - 2
+    local name = ARGV[at]
+    local type, transfer, stage = call_events[name]
+    if noted[name] then
+      new[name] = ARGV[at + 1]
+    elseif not type then
+      transfer, stage = match(name, '^transfer:(.+):(%l+)$')
+      type = transfer and transfer_events[stage]
+    end
+    if type then
+      types[#types + 1] = type
+      transfers[#types] = transfer
+    end
+  end
+  local call = {
+    ended_at = new.ended_at or values[2] or nil,
+    direction = new.direction or values[4] or nil,
+    number = new.number or values[5] or nil,
+    carrier = new.carrier or values[6] or nil,
+    answered_at = new.answered_at or values[7] or nil,
+    fell_back = new.fell_back or values[8] or nil,
+  }
+
+  -- A record that has none of these may be there all the same: then it is in its indices already.
+  if not any(values, 2, asked_count + count) then
     append(created, at_ms, id)
     if not call.ended_at then append(opened, at_ms, id) end
   end
-  if all_are_new then
-    redis_call('HSET', record, unpack(ARGV, place, last))
-  else
-    redis_call('HSET', record, unpack(listed(places, place)))
-  end
-
   if new.ended_at then
     closed[#closed + 1] = id
     append(ended, call.ended_at, id)
     redis_call('EXPIRE', record, retention_s)
   end
-  for field, prefix in pairs(name_prefixes) do
-    if new[field] then redis_call('SET', prefix .. new[field], id, 'EX', retention_s + ${NAME_KEPT_S}) end
-  end
+  if new.sip_call_id then set_name('call-id:' .. new.sip_call_id, id) end
+  if new.retell_call_id then set_name('retell-call:' .. new.retell_call_id, id) end
   if new.number then
     local name = call.direction == 'outbound' and 'to' or 'from'
     local other = gsub(new[name] or redis_call('HGET', record, name) or '', '%D', '')
@@ -160,27 +192,31 @@ local function merge(record, id, at_ms, place, count)
       inbound_before[key] = math.max(inbound_before[key] or 0, call.ended_at - ${INBOUND_KEPT_MS})
     end
   end
-  changed[#changed + 1] = record
-  local new_names = told[record] or {}
-  told[record] = new_names
-  for i = place, last, 2 do
-    local field = ARGV[i]
-    if new[field] then
-      new_names[#new_names + 1] = field
-      if call_events[field] then
-        tell(call_events[field], id, call)
-      else
-        local transfer, stage = match(field, '^transfer:(.+):(%l+)$')
-        if transfer and transfer_events[stage] then tell(transfer_events[stage], id, call, transfer) end
-      end
+  for i, type in ipairs(types) do tell(type, id, call, transfers[i]) end
+  if call.ended_at then
+    if values[3] then
+      append(due, amendment_due, id .. amendment_piece)
+    else
+      append(due, record_due, id .. record_piece)
     end
   end
-  if call.ended_at then
-    local settle = call.detail_version and ${AMENDMENT_SETTLE_MS} or ${RECORD_SETTLE_MS}
-    local span = math.floor(now_ms / settle)
-    append(due, math.floor(now_ms) + settle, id .. '/' .. string.format('%d', span))
+  changed[#changed + 1] = record
+  told[record] = told[record] or {}
+  append(told[record], place, places or count)
+  return places or 1
+end
+
+-- The names of what is new in a record.
+local function names_of(news)
+  local names = {}
+  for n = 1, #news, 2 do
+    local place, places = news[n], news[n + 1]
+    local all = type(places) == 'number'
+    for i = 1, all and places or #places do
+      names[#names + 1] = ARGV[place + 2 * (all and i or places[i]) - 2]
+    end
   end
-  return all_are_new and 1 or places
+  return names
 end
 
 local results = {}
@@ -218,7 +254,7 @@ if #changed > 0 then
   for i = 1, #listeners, 2 do
     local record = listeners[i]
     if listeners[i + 1] > 0 and told[record] then
-      redis_call('PUBLISH', record, table.concat(told[record], ' '))
+      redis_call('PUBLISH', record, table.concat(names_of(told[record]), ' '))
       told[record] = nil
     end
   end

@@ -22,6 +22,9 @@ const SIMULATOR_TRACE = 10_000;
 /** Calls at once that the simulated Retell takes: load by hand should not meet Retell's default of 20. */
 const SIMULATOR_CONCURRENCY = 10_000;
 
+/** Redis first reads its file, some 10 s for a gigabyte: who ends it meanwhile has it begin anew. */
+const REDIS_READY_MS = 600_000;
+
 /**
  * Redis for one machine: every write is handed to the log before it is answered, so that a killed Redis comes
  * back with all of them.
@@ -39,13 +42,16 @@ export async function redisProcess(options: {
     args: [
       ...['--bind', host, '--port', String(port), '--dir', directory],
       ...['--loglevel', 'warning', '--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''],
-      // To write the file anew takes a CPU for seconds, which SIP lacks meanwhile: not for each 64 MB of a young one, and
-      // not compressed, which takes twice as long and, as what is written is smaller, is done twice as often.
-      ...['--auto-aof-rewrite-min-size', '512mb', '--rdbcompression', 'no'],
+      // To write the file anew takes a CPU for seconds, which others lack meanwhile, and each page that changes is copied:
+      // not for each 64 MB of a young one, not each time it has doubled, and not compressed, which takes twice as long and,
+      // as what is written is smaller, is done twice as often.
+      ...['--auto-aof-rewrite-min-size', '512mb', '--auto-aof-rewrite-percentage', '300'],
+      ...['--rdbcompression', 'no'],
       // A call's record is one hash of some 40 fields: kept packed it takes a third of the memory.
       ...['--hash-max-listpack-value', '1024'],
     ],
     niceness: NICENESS.redis,
+    readyTimeoutMs: REDIS_READY_MS,
     ready: async (signal) => {
       const redis = connectRedis(`redis://${host}:${port}`, () => {}, 1000);
       try {
