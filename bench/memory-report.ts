@@ -24,7 +24,7 @@ export interface PerCall {
   /** Of Redis, for each call that is up, and of that its events in streams. */
   redis: number;
   redisStreams: number;
-  /** Of Redis, for each ended call: its record, its detail record, and its raw events. */
+  /** Of Redis, for each ended call: its record, its detail record, and its raw events, the first of which go after two minutes. */
   keptRecord: number;
   detailRecord: number;
   rawEvents: number;
@@ -44,14 +44,8 @@ export function perCall({ low, high, churn, after }: MemoryFigures): PerCall {
     redisStreams: up(({ redis }) => streamBytes(redis)),
     keptRecord: ended((use) => use.usedBytes - streamBytes(use)),
     detailRecord: ended(stream(DETAIL_RECORDS)),
-    rawEvents: ended(addedBy(after.redis)),
+    rawEvents: ended(stream(NODE_EVENTS)),
   };
-}
-
-/** Bytes that the node's raw events have taken so far: most of them are gone again. */
-function addedBy({ streams }: RedisUse): (use: RedisUse) => number {
-  const { bytes = 0, entries = 1 } = streams[NODE_EVENTS] ?? {};
-  return (use) => ((use.streams[NODE_EVENTS]?.added ?? 0) * bytes) / entries;
 }
 
 export function budgetsOfMemory(figures: MemoryFigures): BudgetResult[] {
@@ -114,11 +108,9 @@ export function reportMemory(figures: MemoryFigures): string {
 }
 
 /** What the formula of sizing.md says of the same calls. */
-function sizingLines(figures: MemoryFigures): string[] {
-  const { none, high, churn, after } = figures;
+function sizingLines({ none, high, churn, after }: MemoryFigures): string[] {
   const redis = (level: MemoryLevel) => level.redis.usedBytes - none.redis.usedBytes;
   const streamed = streamBytes(high.redis) - streamBytes(none.redis);
-  const { rawEvents } = perCall(figures);
   const bytesOf = (name: string) =>
     (after.redis.streams[name]?.bytes ?? 0) - (high.redis.streams[name]?.bytes ?? 0);
   const rows = [
@@ -140,7 +132,7 @@ function sizingLines(figures: MemoryFigures): string[] {
     [
       `${churn.calls} ended calls, with their raw events`,
       churn.calls * (REDIS.kept + REDIS.rawEvents),
-      redis(after) - redis(high) - bytesOf(PUBLIC_EVENTS) - bytesOf(NODE_EVENTS) + churn.calls * rawEvents,
+      redis(after) - redis(high) - bytesOf(PUBLIC_EVENTS),
     ] as const,
   ];
   return [

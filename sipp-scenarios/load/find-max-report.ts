@@ -26,7 +26,7 @@ export function findMaxReport(
   { scenario, ...options }: FindMaxOptions,
   result: FindMaxResult,
 ): FindMaxReport {
-  const { best, srd, settled, eventsDropped } = result;
+  const { best, srd, settled } = result;
   const ratio = (name: ContenderName) => ratioOf(best.ours, best[name]);
   const ratios = { generator: ratio('generator'), shipped: ratio('shipped'), bare: ratio('bare') };
   const problems: string[] = [];
@@ -44,9 +44,6 @@ export function findMaxReport(
   }
   if (settled.records !== settled.calls) {
     problems.push(`${settled.calls} calls were placed and ${settled.records} have a record`);
-  }
-  if (eventsDropped !== null && eventsDropped > 0) {
-    problems.push(`${eventsDropped} call events were dropped: Kamailio's queue for Redis was full`);
   }
   return { ...head, scenario: scenario.name, ...options, ...result, ratios, problems };
 }

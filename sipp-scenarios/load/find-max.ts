@@ -15,7 +15,7 @@ import { type Settled, settle } from './settle.js';
 import { type Probed, probeSrd } from './srd-probe.js';
 import type { OwnSystem, System } from './system.js';
 import { plainTraffic } from './traffic.js';
-import { type Trial, type TrialScene, tryRate } from './trial.js';
+import { eventsDropped, type Trial, type TrialScene, tryRate } from './trial.js';
 import { middleTurn, type Turn } from './turns.js';
 
 export interface FindMaxOptions {
@@ -143,9 +143,8 @@ export async function findMax(
   });
   bar.say('waiting for the records');
   const settled = await settleOurs(own, trials);
-  const metrics = await own.metrics();
-  const eventsDropped = metrics?.sum('retell_proxy_kamailio_events_dropped_total') ?? null;
-  return { best, turns, trials, srd, settled, eventsDropped };
+  const dropped = (await eventsDropped(own)) ?? null;
+  return { best, turns, trials, srd, settled, eventsDropped: dropped };
 }
 
 /** Calls of trials that were not clean may be lost on their way to us: those of the others all have to have a record. */

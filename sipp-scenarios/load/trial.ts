@@ -7,6 +7,7 @@ import { sumByKind, useOf } from './figures.js';
 import type { Placement, Stream } from './pairs.js';
 import { isSteady } from './run.js';
 import { saturationOf } from './saturation.js';
+import type { System } from './system.js';
 
 /** One contender at one rate. */
 export interface Trial {
@@ -57,6 +58,7 @@ export async function tryRate(
 ): Promise<Trial> {
   const { placement, callees, stream, callIdPrefix } = scene;
   const explained = rate * (stream.holdMs / 1000 + SETUP_S + lingerOf(stream.scenario));
+  const droppedBefore = (await eventsDropped(contender.system)) ?? 0;
   let trouble: string | undefined;
   const { totals, steady, samples } = await drive(t, {
     placement,
@@ -82,6 +84,8 @@ export async function tryRate(
   if (trouble === undefined && steady.attemptsPerSecond < rate * RATE_REACHED) {
     trouble = `the callers placed ${steady.attemptsPerSecond.toFixed(0)} calls/s`;
   }
+  const dropped = ((await eventsDropped(contender.system)) ?? droppedBefore) - droppedBefore;
+  if (trouble === undefined && dropped > 0) trouble = `${dropped} call events were dropped`;
   const inWindow = samples.filter(({ at }) => isSteady(at, { warmUpS, durationS }));
   const use = useOf(inWindow);
   // What is not clean may be over before its window.
@@ -101,4 +105,9 @@ export async function tryRate(
     busy: use.busy + use.stolen,
     saturated: saturation[0]?.what ?? null,
   };
+}
+
+/** Events that had no room in Kamailio's queue since it started; undefined where there is none, or nobody says. */
+export async function eventsDropped(system: System): Promise<number | undefined> {
+  return (await system.metrics())?.sum('retell_proxy_kamailio_events_dropped_total');
 }
