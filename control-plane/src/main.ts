@@ -7,17 +7,15 @@ import { CallFigures } from './calls/call-figures.js';
 import { CallChanges } from './calls/changes.js';
 import { DetailRecords } from './calls/detail-records.js';
 import { endByDeadline } from './calls/due/deadline.js';
-import { dueAfter } from './calls/due/plan.js';
 import { DueWork } from './calls/due/work.js';
 import { Erasure } from './calls/erasure.js';
 import { EventFeed } from './calls/event-feed.js';
-import { EventHandler } from './calls/event-handler.js';
 import { Hangup } from './calls/hangup/hangup.js';
 import type { HangupOutcome } from './calls/hangup/outcome.js';
 import { OpenRecords } from './calls/open-records.js';
-import { SecondCalls } from './calls/second-calls.js';
 import { CallStore } from './calls/store.js';
 import { TransferTracker } from './calls/transfer/tracker.js';
+import { createEvents, EVENTS_TIMEOUT_MS } from './composition/events.js';
 import { createHangupJobs } from './composition/hangup-jobs.js';
 import { createOrigination } from './composition/origination.js';
 import { createOwnerWebhooks } from './composition/owner-webhooks.js';
@@ -34,7 +32,6 @@ import type { Config } from './config/schema.js';
 import { buildApp } from './http/app.js';
 import { Snapshots } from './http/status/snapshot.js';
 import { EventBacklog } from './kamailio/event-backlog.js';
-import { EventReader } from './kamailio/event-reader.js';
 import { KamailioNode } from './kamailio/node.js';
 import { RoutingTables } from './kamailio/routing-tables.js';
 import { RpcClient } from './kamailio/rpc-client.js';
@@ -65,9 +62,6 @@ export interface ControlPlaneOptions {
   log: Logger;
 }
 
-/** Longest wait for Redis to write events, in ms: it may be busy with those before, and rewrite its file meanwhile. */
-const EVENTS_TIMEOUT_MS = 10_000;
-
 /** A control plane that runs. */
 export interface ControlPlane {
   /** Where the API listens, e.g. http://127.0.0.1:8080. */
@@ -93,10 +87,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   try {
     const redis = await opened(connectRedis(redisUrl, warn), stack);
     const subscriber = await opened(connectPatientRedis(redisUrl, warn), stack);
-    const streams = await opened(connectPatientRedis(redisUrl, warn), stack);
     const questions = await opened(connectPatientRedis(redisUrl, warn), stack);
-    // Events by the thousand: on another connection nobody waits behind them, and who gives one up writes it twice.
-    const events = await opened(connectRedis(redisUrl, warn, EVENTS_TIMEOUT_MS), stack);
 
     const active = new ActiveConfig(config);
     const nodes = new Map<string, KamailioNode>();
@@ -120,21 +111,20 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const store = new CallStore(redis, retentionS);
     const detailRecords = new DetailRecords(redis, store, retentionS);
     const tracker = new TransferTracker(store, metrics.transfers);
-    const secondCalls = new SecondCalls(store);
     const expected = new ExpectedCalls({ nodes: tables, store, warn });
-    const eventStore = new CallStore(events, retentionS);
-    const handler = new EventHandler(eventStore, metrics, async (changes) => {
-      await due.apply([...dueAfter(changes, active.current), ...(await tracker.after(changes))]);
-      await secondCalls.tie(changes);
-      await expected.after(changes);
-    });
-    const reader = new EventReader({
-      redis: streams,
+    const reader = createEvents({
+      config: active,
+      stream: await opened(connectPatientRedis(redisUrl, warn), stack),
+      writes: await opened(connectRedis(redisUrl, warn, EVENTS_TIMEOUT_MS), stack),
+      retentionS,
       nodes: [...nodes.keys()],
       consumer,
-      handle: (node, events) => handler.handle(node, events),
+      store,
+      tracker,
+      expected,
+      due: { apply: (pieces) => due.apply(pieces) },
+      metrics,
       warn,
-      unreadable: () => metrics.eventsUnreadable(),
     });
     const changes = new CallChanges(subscriber);
     const hangup = new Hangup({

@@ -143,8 +143,7 @@ export async function findMax(
   });
   bar.say('waiting for the records');
   const settled = await settleOurs(own, trials);
-  const dropped = (await eventsDropped(own)) ?? null;
-  return { best, turns, trials, srd, settled, eventsDropped: dropped };
+  return { best, turns, trials, srd, settled, eventsDropped: (await eventsDropped(own)) ?? null };
 }
 
 /** Calls of trials that were not clean may be lost on their way to us: those of the others all have to have a record. */

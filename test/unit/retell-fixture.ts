@@ -54,12 +54,16 @@ export async function startRetell(t: TestLike, options: SimulatorOptions = {}): 
   return simulator;
 }
 
-/** A Redis of the test's own. */
-export async function startRedis(t: TestLike): Promise<{ url: string; part: Part }> {
+/** A Redis of the test's own. @param args what its command line says besides */
+export async function startRedis(
+  t: TestLike,
+  args: readonly string[] = [],
+): Promise<{ url: string; part: Part }> {
   const directory = await mkdtemp(join(tmpdir(), 'retell-proxy-test-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
   const port = await freePort();
-  const part = new Part(await redisProcess({ directory, host: '127.0.0.1', port }), () => {});
+  const spec = await redisProcess({ directory, host: '127.0.0.1', port });
+  const part = new Part({ ...spec, args: [...spec.args, ...args] }, () => {});
   t.teardown(() => part.stop());
   await part.start();
   return { url: `redis://127.0.0.1:${port}`, part };
