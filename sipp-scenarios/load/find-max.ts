@@ -69,6 +69,8 @@ const SRD_TURNS = 2;
 const SRD_SECONDS = 8;
 /** The calls of all trials would be more than the machine has memory for, and copying it slows Redis, in bytes. */
 const FORGET_ABOVE = 2 * 1024 ** 3;
+/** What a new append-only file of Redis may grow to until it has to be written anew before a trial, in bytes. */
+const GROWN_BY = 64 * 1024 ** 2;
 /** How long the records of a trial may take: the control plane is far behind after one near the highest rate. */
 const QUIET_WITHIN_MS = 300_000;
 
@@ -96,6 +98,7 @@ export async function findMax(
   const attempt = async (contender: Contender, rate: number, course: typeof SHORT) => {
     await whenQuiet(own);
     if ((await usedMemory(own.redis)) > FORGET_ABOVE) await own.forgetCalls();
+    await rewriteFile(own);
     const title = CONTENDER_TITLES[contender.name];
     // What SIPp calls a call is one: names of calls must not come again.
     const named = { ...scene, callIdPrefix: `${scene.callIdPrefix}-${trials.length}` };
@@ -182,8 +185,7 @@ async function whenQuiet({ metrics, redis }: OwnSystem): Promise<void> {
   const isQuiet = async () => {
     const text = await metrics();
     if (text === undefined || (await redis.zcard(DETAIL_RECORDS_DUE)) > 0) return false;
-    // To write its append-only file anew takes Redis seconds of a CPU, the longer the more calls there were before.
-    if (/^aof_rewrite_in_progress:1/m.test(await redis.info('persistence'))) return false;
+    if ((await fileOf(redis)).isRewritten) return false;
     const waiting =
       (text.sum('retell_proxy_kamailio_queued_events') ?? 0) +
       (text.sum('retell_proxy_stream_lag_entries', { stream: 'events' }) ?? 0);
@@ -194,4 +196,25 @@ async function whenQuiet({ metrics, redis }: OwnSystem): Promise<void> {
     isQuiet,
     QUIET_WITHIN_MS,
   );
+}
+
+/**
+ * Has Redis write its append-only file anew where it has grown. It would do so in the next trial because of the calls of
+ * the ones before, which takes seconds of a CPU.
+ */
+async function rewriteFile({ redis }: OwnSystem): Promise<void> {
+  if ((await fileOf(redis)).grownBy < GROWN_BY) return;
+  await redis.bgrewriteaof();
+  const isOver = async () => !(await fileOf(redis)).isRewritten;
+  await eventually('an append-only file that is written anew', isOver, QUIET_WITHIN_MS);
+}
+
+/** Redis' append-only file: whether it is being written anew, and its growth since the last time, in bytes. */
+async function fileOf(redis: OwnSystem['redis']): Promise<{ isRewritten: boolean; grownBy: number }> {
+  const text = await redis.info('persistence');
+  const value = (name: string) => Number(new RegExp(`^aof_${name}:(\\d+)`, 'm').exec(text)?.[1]);
+  return {
+    isRewritten: value('rewrite_in_progress') + value('rewrite_scheduled') > 0,
+    grownBy: value('current_size') - value('base_size'),
+  };
 }
