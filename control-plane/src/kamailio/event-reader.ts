@@ -28,7 +28,7 @@ export interface EventReaderOptions {
   unreadable: () => void;
   /** A batch that another consumer took and did not acknowledge for so long is taken over, in ms. Default 5,000. */
   claimAfterMs?: number;
-  /** Most batches in one read. Default 20: what 4,000 calls/s tell in one window of `Gathering`. */
+  /** Most batches in one read. Default 10: what Kamailio sends in one window of `Gathering`, every 10 ms. */
   count?: number;
 }
 
@@ -43,7 +43,7 @@ export class EventReader {
   #read = 0;
 
   constructor(options: EventReaderOptions) {
-    const { redis, nodes, consumer, warn, claimAfterMs, count = 20 } = options;
+    const { redis, nodes, consumer, warn, claimAfterMs, count = 10 } = options;
     this.#o = options;
     this.#consumer = new StreamConsumer({
       redis,
