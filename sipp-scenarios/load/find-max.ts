@@ -69,7 +69,7 @@ const SRD_TURNS = 2;
 const SRD_SECONDS = 8;
 /** The calls of all trials would be more than the machine has memory for, and copying it slows Redis, in bytes. */
 const FORGET_ABOVE = 2 * 1024 ** 3;
-/** What a new append-only file of Redis may grow to until it has to be written anew before a trial, in bytes. */
+/** Redis' append-only file is written anew before a trial where it has grown by so much since the last time, in bytes. */
 const GROWN_BY = 64 * 1024 ** 2;
 /** How long the records of a trial may take: the control plane is far behind after one near the highest rate. */
 const QUIET_WITHIN_MS = 300_000;

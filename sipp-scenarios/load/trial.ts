@@ -84,8 +84,10 @@ export async function tryRate(
   if (trouble === undefined && steady.attemptsPerSecond < rate * RATE_REACHED) {
     trouble = `the callers placed ${steady.attemptsPerSecond.toFixed(0)} calls/s`;
   }
-  const dropped = ((await eventsDropped(contender.system)) ?? droppedBefore) - droppedBefore;
-  if (trouble === undefined && dropped > 0) trouble = `${dropped} call events were dropped`;
+  if (trouble === undefined) {
+    const dropped = ((await eventsDropped(contender.system)) ?? droppedBefore) - droppedBefore;
+    if (dropped > 0) trouble = `${dropped} call events were dropped`;
+  }
   const inWindow = samples.filter(({ at }) => isSteady(at, { warmUpS, durationS }));
   const use = useOf(inWindow);
   // What is not clean may be over before its window.
