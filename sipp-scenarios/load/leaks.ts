@@ -82,10 +82,23 @@ const LEVELS: readonly Level[] = [
     floor: 100,
     isQueue: true,
   },
+  {
+    name: 'Redis, raw events',
+    unit: 'MiB',
+    value: ({ redis }) => scaled(redis?.rawEventsBytes),
+    floor: 16,
+    isQueue: true,
+  },
 ];
 
 const KEPT = [
-  { name: 'Redis, memory', unit: 'bytes', value: (redis: RedisFigures) => redis.usedMemoryBytes, floor: 256 },
+  {
+    // Raw events come and go: there are more of them where records are behind.
+    name: 'Redis, memory without raw events',
+    unit: 'bytes',
+    value: ({ usedMemoryBytes, rawEventsBytes }: RedisFigures) => usedMemoryBytes - rawEventsBytes,
+    floor: 256,
+  },
   { name: 'Redis, keys', unit: 'keys', value: (redis: RedisFigures) => redis.keys, floor: 0.1 },
 ] as const;
 

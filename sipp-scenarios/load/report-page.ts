@@ -80,6 +80,7 @@ function chartsOf({ seconds, samples, warmUpS, durationS, chaos }: RunReport): C
           return use && use.rssBytes / MIB;
         }),
         sampled('Redis', ({ redis }) => redis && redis.usedMemoryBytes / MIB),
+        sampled('of it raw events', ({ redis }) => redis && redis.rawEventsBytes / MIB),
       ],
     },
     { title: 'Dialogs', unit: 'at once', lines: [sampled('dialogs', ({ proxy }) => proxy?.dialogs)] },

@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { type MachineTicks, type ProcessUse, readMachineTicks, readProcesses } from '../../bench/cpu.js';
 import { ALL } from '../../control-plane/src/calls/store.js';
+import { streamOf } from '../../control-plane/src/kamailio/event-reader.js';
 import { dialogsIn, type MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
 import { dropsByPort } from './udp-drops.js';
 
 const CPUS = cpus().length;
+const NODE_EVENTS = streamOf('node1');
 
 /** A part that is watched. */
 export interface WatchedPart {
@@ -45,6 +47,8 @@ export interface RedisFigures {
   /** Commands a second since the sample before; null where that one had no answer of Redis. */
   opsPerSecond: number | null;
   usedMemoryBytes: number;
+  /** Of that what Kamailio's events take: those that wait, and those handled in the last two minutes. */
+  rawEventsBytes: number;
   keys: number;
   /** Calls that have a record, complete or not. */
   records: number;
@@ -111,8 +115,6 @@ export class Sampler {
     this.#last = raw;
     if (last === undefined) return;
     const seconds = (raw.atMs - last.atMs) / 1000;
-    const all = Math.max(1, raw.cpu.all - last.cpu.all);
-    const busy = (raw.cpu.busy - last.cpu.busy) / all;
     const watched = this.#parts();
     const groups = Object.entries(watched).map(([name, { group }]) => [name, group] as const);
     const parts = partsOf({ ...this.#system.groups(), ...Object.fromEntries(groups) }, last, raw, seconds);
@@ -120,9 +122,7 @@ export class Sampler {
     this.samples.push({
       at: (raw.atMs - this.#startedMs) / 1000,
       parts,
-      others: Math.max(0, busy * CPUS - used),
-      busy,
-      stolen: (raw.cpu.stolen - last.cpu.stolen) / all,
+      ...machineUse(last.cpu, raw.cpu, used, CPUS),
       dropped: droppedOf({ Kamailio: { port: this.#system.sip.port }, ...watched }, last, raw),
       proxy: metrics === undefined ? null : proxyFigures(metrics, last, raw),
       redis:
@@ -140,17 +140,45 @@ export class Sampler {
     // A Redis that is away answers nothing: nobody waits for it here.
     if (redis?.status !== 'ready') return undefined;
     const timeIsUp = new Promise<undefined>((resolve) => setTimeout(resolve, 1000, undefined).unref());
-    const asked = Promise.all([redis.info(), redis.zcard(ALL)]).catch(() => undefined);
+    // Redis looks at five entries of a stream and reckons (MEMORY USAGE): it takes no longer for a long one.
+    const asked = Promise.all([
+      redis.info(),
+      redis.zcard(ALL),
+      redis.call('MEMORY', 'USAGE', NODE_EVENTS),
+    ]).catch(() => undefined);
     const answers = await Promise.race([asked, timeIsUp]);
     if (answers === undefined) return undefined;
-    const [text, records] = answers;
+    const [text, records, rawEvents] = answers;
     const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
     const keys = Number(/^db\d+:keys=(\d+)/m.exec(text)?.[1] ?? 0);
     return {
       ops: value('total_commands_processed'),
-      figures: { usedMemoryBytes: value('used_memory'), keys, records },
+      figures: {
+        usedMemoryBytes: value('used_memory'),
+        rawEventsBytes: Number(rawEvents ?? 0),
+        keys,
+        records,
+      },
     };
   }
+}
+
+/**
+ * What the machine's CPUs did between two looks. Linux counts a CPU as busy where it is at the moment of its tick: work
+ * that begins and ends between two ticks, as that of a SIPp does that its clock wakes, is only in its process' own time.
+ *
+ * @param used CPUs that the parts of the run used meanwhile
+ */
+export function machineUse(
+  before: MachineTicks,
+  now: MachineTicks,
+  used: number,
+  cpus: number,
+): Pick<Sample, 'busy' | 'stolen' | 'others'> {
+  const all = Math.max(1, now.all - before.all);
+  const stolen = (now.stolen - before.stolen) / all;
+  const busy = Math.min(1 - stolen, Math.max((now.busy - before.busy) / all, used / cpus));
+  return { busy, stolen, others: Math.max(0, busy * cpus - used) };
 }
 
 /** Of all processes of each group; one that is new since the last look counts from its start. */

@@ -8,7 +8,7 @@ import {
 } from '../../../sipp-scenarios/load/chaos.js';
 import { rpcWorkers } from '../../../sipp-scenarios/load/faults.js';
 import { leakProblems, leaksIn } from '../../../sipp-scenarios/load/leaks.js';
-import type { Sample } from '../../../sipp-scenarios/load/sampler.js';
+import { machineUse, type Sample } from '../../../sipp-scenarios/load/sampler.js';
 import { saturationOf } from '../../../sipp-scenarios/load/saturation.js';
 import { trendOf } from '../../../sipp-scenarios/load/trend.js';
 import { problemsOf } from '../../../sipp-scenarios/load/verdict.js';
@@ -29,10 +29,12 @@ function sample(at: number, change: Partial<Sample> = {}): Sample {
       ...{ privateMemoryFreeMinBytes: 7 * MIB, queuedEvents: 1, eventBatchesWaiting: 0, eventLagS: 0.01 },
       recordsOverdue: 0,
     },
-    redis: { opsPerSecond: 100, usedMemoryBytes: 10 * MIB, keys: 100, records: 50 },
+    redis: { opsPerSecond: 100, usedMemoryBytes: 10 * MIB, rawEventsBytes: MIB, keys: 100, records: 50 },
     ...change,
   };
 }
+
+const IDLE_REDIS = { opsPerSecond: 0, rawEventsBytes: 0 };
 
 const FINE = {
   steady: {
@@ -110,6 +112,18 @@ t.test("the workers of Kamailio's RPC socket are told from others", async (t) =>
   t.same(rpcWorkers(processes, '808'), []);
 });
 
+t.test("a machine is as busy as its ticks say, and at least as its parts' own time does", async (t) => {
+  const before = { all: 1000, busy: 100, stolen: 10 };
+  const after = (busy: number, stolen = 10) => ({ all: 1200, busy: 100 + busy, stolen });
+  t.same(machineUse(before, after(150), 1, 2), { busy: 0.75, stolen: 0, others: 0.5 });
+  t.same(machineUse(before, after(20), 1.2, 2), { busy: 0.6, stolen: 0, others: 0 }, 'ticks saw little');
+  t.same(
+    machineUse(before, after(100, 60), 1.9, 2),
+    { busy: 0.75, stolen: 0.25, others: 0 },
+    'not above all',
+  );
+});
+
 t.test('what was at its limit first comes first, and one moment is none', async (t) => {
   const full = { cpus: 1.2, busiest: 0.99, rssBytes: 0 };
   const samples = [
@@ -151,19 +165,19 @@ t.test('a soak finds what grows, and not what swings', async (t) => {
   const grown = (at: number) =>
     sample(at, {
       parts: { 'control plane': { cpus: 0, busiest: 0, rssBytes: (100 + at / 10) * MIB } },
-      redis: { opsPerSecond: 0, usedMemoryBytes: at * at * 100, keys: at * 20, records: at * 10 },
+      redis: { ...IDLE_REDIS, usedMemoryBytes: at * at * 100, keys: at * 20, records: at * 10 },
     });
   const swings = (at: number) =>
     sample(at, {
       parts: { 'control plane': { cpus: 0, busiest: 0, rssBytes: (100 + (at % 20) * 3) * MIB } },
-      redis: { opsPerSecond: 0, usedMemoryBytes: at * 20_000, keys: at * 20, records: at * 10 },
+      redis: { ...IDLE_REDIS, usedMemoryBytes: at * 20_000, keys: at * 20, records: at * 10 },
     });
   const times = Array.from({ length: 120 }, (_, i) => i * 5);
   t.same(leakProblems(leaksIn(times.map(swings), 200, 600)), []);
   const found = leaksIn(times.map(grown), 200, 600);
   t.match(leakProblems(found), [
     /^control plane, resident memory grows: \+360\.0 MiB an hour/,
-    /^Redis, memory grows more with each call/,
+    /^Redis, memory without raw events grows more with each call/,
   ]);
   t.same(found.kept.find(({ name }) => name === 'Redis, keys')?.perCall.map(Math.round), [2, 2]);
 });
@@ -174,7 +188,7 @@ t.test(
     const caughtUp = (at: number) => {
       const records = at < 400 ? at * 5 : 2000 + (at - 400) * 20;
       return sample(at, {
-        redis: { opsPerSecond: 0, usedMemoryBytes: records * 4000, keys: records * 2, records },
+        redis: { ...IDLE_REDIS, usedMemoryBytes: records * 4000, keys: records * 2, records },
       });
     };
     const samples = Array.from({ length: 120 }, (_, i) => caughtUp(i * 5));
@@ -185,6 +199,31 @@ t.test(
         [4000, 4000, false],
         [2, 2, false],
       ],
+    );
+  },
+);
+
+t.test(
+  'raw events that come and go are no part of what calls leave, and those that stay are a leak',
+  async (t) => {
+    const leaksOf = (rawEvents: (at: number) => number) => {
+      const samples = Array.from({ length: 120 }, (_, i) => {
+        const at = i * 5;
+        const rawEventsBytes = rawEvents(at) * MIB;
+        const usedMemoryBytes = at * 40_000 + rawEventsBytes;
+        return sample(at, {
+          redis: { ...IDLE_REDIS, rawEventsBytes, usedMemoryBytes, keys: at * 20, records: at * 10 },
+        });
+      });
+      return leakProblems(leaksIn(samples, 400, 600));
+    };
+    t.same(
+      leaksOf((at) => (at < 500 ? 500 - at : at - 500)),
+      [],
+    );
+    t.match(
+      leaksOf((at) => at),
+      [/^Redis, raw events grows: \+3600\.0 MiB an hour/],
     );
   },
 );
