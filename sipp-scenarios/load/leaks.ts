@@ -1,3 +1,4 @@
+import { RAW_EVENTS_KEPT_S } from '../../control-plane/src/kamailio/event-backlog.js';
 import type { RedisFigures, Sample } from './sampler.js';
 import { trendOf } from './trend.js';
 
@@ -15,7 +16,8 @@ export interface LeakFigures {
 
 /**
  * What calls leave in Redis, where records are kept for `calls.retention_days`. What counts is the calls that have a
- * record, not those that were placed: where records are behind, what is written is that of calls placed before.
+ * record (a detail record, for these), not those that were placed: where records are behind, what is written is that
+ * of calls placed before.
  */
 export interface KeptFigures {
   name: string;
@@ -38,6 +40,9 @@ const LEAK_GROWTH = 0.05;
 const LEAK_R2 = 0.5;
 /** More than this factor for each call in the second half: what calls leave is not constant. */
 const KEPT_GROWTH = 1.1;
+
+/** From when on as many raw events go as come, in s since calls began: they are trimmed every ten seconds. */
+const RAW_EVENTS_FULL_S = RAW_EVENTS_KEPT_S + 20;
 
 const MIB = 2 ** 20;
 
@@ -85,21 +90,37 @@ const LEVELS: readonly Level[] = [
   {
     name: 'Redis, raw events',
     unit: 'MiB',
-    value: ({ redis }) => scaled(redis?.rawEventsBytes),
+    // None goes before that: a shorter soak says nothing of them.
+    value: ({ at, redis }) => (at < RAW_EVENTS_FULL_S ? undefined : scaled(redis?.rawEventsBytes)),
     floor: 16,
     isQueue: true,
   },
 ];
 
+/** Where records are behind, detail records are more so, and more raw events wait: each counts for itself. */
 const KEPT = [
   {
-    // Raw events come and go: there are more of them where records are behind.
-    name: 'Redis, memory without raw events',
+    name: 'Redis, memory without streams',
     unit: 'bytes',
-    value: ({ usedMemoryBytes, rawEventsBytes }: RedisFigures) => usedMemoryBytes - rawEventsBytes,
+    value: ({ usedMemoryBytes, rawEventsBytes, detailRecordsBytes }: RedisFigures) =>
+      usedMemoryBytes - rawEventsBytes - detailRecordsBytes,
+    calls: ({ records }: RedisFigures) => records,
     floor: 256,
   },
-  { name: 'Redis, keys', unit: 'keys', value: (redis: RedisFigures) => redis.keys, floor: 0.1 },
+  {
+    name: 'Redis, detail records',
+    unit: 'bytes',
+    value: ({ detailRecordsBytes }: RedisFigures) => detailRecordsBytes,
+    calls: ({ detailRecords }: RedisFigures) => detailRecords,
+    floor: 256,
+  },
+  {
+    name: 'Redis, keys',
+    unit: 'keys',
+    value: ({ keys }: RedisFigures) => keys,
+    calls: ({ records }: RedisFigures) => records,
+    floor: 0.1,
+  },
 ] as const;
 
 function scaled(bytes: number | undefined): number | undefined {
@@ -114,9 +135,9 @@ export function leaksIn(samples: readonly Sample[], from: number, to: number): S
   const middle = (from + to) / 2;
   const halves: Halves = [own.filter(({ at }) => at <= middle), own.filter(({ at }) => at > middle)];
   const levels = LEVELS.flatMap((level) => levelOf(level, halves, to - from));
-  const kept = KEPT.flatMap(({ name, unit, value, floor }): KeptFigures[] => {
+  const kept = KEPT.flatMap(({ name, unit, value, calls, floor }): KeptFigures[] => {
     const [first, second] = halves.map((half) =>
-      trendOf(half.flatMap(({ redis }) => (redis === null ? [] : [[redis.records, value(redis)] as const]))),
+      trendOf(half.flatMap(({ redis }) => (redis === null ? [] : [[calls(redis), value(redis)] as const]))),
     );
     if (first === undefined || second === undefined) return [];
     const isLeak = second.slope > first.slope * KEPT_GROWTH && second.slope - first.slope > floor;

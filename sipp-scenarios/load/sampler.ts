@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import type { Redis } from 'ioredis';
 import { type MachineTicks, type ProcessUse, readMachineTicks, readProcesses } from '../../bench/cpu.js';
+import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
 import { ALL } from '../../control-plane/src/calls/store.js';
 import { streamOf } from '../../control-plane/src/kamailio/event-reader.js';
 import { dialogsIn, type MetricsText } from './metrics-text.js';
@@ -49,9 +51,13 @@ export interface RedisFigures {
   usedMemoryBytes: number;
   /** Of that what Kamailio's events take: those that wait, and those handled in the last two minutes. */
   rawEventsBytes: number;
+  /** Of that what the stream of detail records takes. */
+  detailRecordsBytes: number;
   keys: number;
   /** Calls that have a record, complete or not. */
   records: number;
+  /** Calls that have a detail record. */
+  detailRecords: number;
 }
 
 /** The machine and all parts at one moment. */
@@ -140,27 +146,35 @@ export class Sampler {
     // A Redis that is away answers nothing: nobody waits for it here.
     if (redis?.status !== 'ready') return undefined;
     const timeIsUp = new Promise<undefined>((resolve) => setTimeout(resolve, 1000, undefined).unref());
-    // Redis looks at five entries of a stream and reckons (MEMORY USAGE): it takes no longer for a long one.
-    const asked = Promise.all([
-      redis.info(),
-      redis.zcard(ALL),
-      redis.call('MEMORY', 'USAGE', NODE_EVENTS),
-    ]).catch(() => undefined);
-    const answers = await Promise.race([asked, timeIsUp]);
-    if (answers === undefined) return undefined;
-    const [text, records, rawEvents] = answers;
-    const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
-    const keys = Number(/^db\d+:keys=(\d+)/m.exec(text)?.[1] ?? 0);
-    return {
-      ops: value('total_commands_processed'),
-      figures: {
-        usedMemoryBytes: value('used_memory'),
-        rawEventsBytes: Number(rawEvents ?? 0),
-        keys,
-        records,
-      },
-    };
+    const asked = readRedis(redis).catch(() => undefined);
+    return Promise.race([asked, timeIsUp]);
   }
+}
+
+/** @throws the error of Redis */
+async function readRedis(
+  redis: Redis,
+): Promise<{ ops: number; figures: Omit<RedisFigures, 'opsPerSecond'> }> {
+  const [text, records, detailRecords, rawEventsBytes, detailRecordsBytes] = await Promise.all([
+    redis.info(),
+    redis.zcard(ALL),
+    redis.xlen(DETAIL_RECORDS),
+    // Batches of events differ in size: all of them are looked at, which takes 2 ms for 20,000.
+    redis.call('MEMORY', 'USAGE', NODE_EVENTS, 'SAMPLES', 0),
+    redis.call('MEMORY', 'USAGE', DETAIL_RECORDS),
+  ]);
+  const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
+  return {
+    ops: value('total_commands_processed'),
+    figures: {
+      usedMemoryBytes: value('used_memory'),
+      rawEventsBytes: Number(rawEventsBytes ?? 0),
+      detailRecordsBytes: Number(detailRecordsBytes ?? 0),
+      keys: Number(/^db\d+:keys=(\d+)/m.exec(text)?.[1] ?? 0),
+      records,
+      detailRecords,
+    },
+  };
 }
 
 /**

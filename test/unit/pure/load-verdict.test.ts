@@ -14,6 +14,7 @@ import { trendOf } from '../../../sipp-scenarios/load/trend.js';
 import { problemsOf } from '../../../sipp-scenarios/load/verdict.js';
 
 const MIB = 2 ** 20;
+const IDLE_REDIS = { opsPerSecond: 0, rawEventsBytes: 0, detailRecordsBytes: 0, detailRecords: 0 };
 
 function second(at: number, started: number, failed = 0) {
   return { at, started, completed: started, failed, srdMs: { p50: 1, p95: 2, p99: at } };
@@ -29,12 +30,10 @@ function sample(at: number, change: Partial<Sample> = {}): Sample {
       ...{ privateMemoryFreeMinBytes: 7 * MIB, queuedEvents: 1, eventBatchesWaiting: 0, eventLagS: 0.01 },
       recordsOverdue: 0,
     },
-    redis: { opsPerSecond: 100, usedMemoryBytes: 10 * MIB, rawEventsBytes: MIB, keys: 100, records: 50 },
+    redis: { ...IDLE_REDIS, usedMemoryBytes: 10 * MIB, keys: 100, records: 50 },
     ...change,
   };
 }
-
-const IDLE_REDIS = { opsPerSecond: 0, rawEventsBytes: 0 };
 
 const FINE = {
   steady: {
@@ -177,7 +176,7 @@ t.test('a soak finds what grows, and not what swings', async (t) => {
   const found = leaksIn(times.map(grown), 200, 600);
   t.match(leakProblems(found), [
     /^control plane, resident memory grows: \+360\.0 MiB an hour/,
-    /^Redis, memory without raw events grows more with each call/,
+    /^Redis, memory without streams grows more with each call/,
   ]);
   t.same(found.kept.find(({ name }) => name === 'Redis, keys')?.perCall.map(Math.round), [2, 2]);
 });
@@ -187,8 +186,15 @@ t.test(
   async (t) => {
     const caughtUp = (at: number) => {
       const records = at < 400 ? at * 5 : 2000 + (at - 400) * 20;
+      // Detail records come when records are there.
+      const detailRecords = at < 400 ? at : 400 + (at - 400) * 25;
+      const detailRecordsBytes = detailRecords * 1000;
+      const usedMemoryBytes = records * 4000 + detailRecordsBytes;
       return sample(at, {
-        redis: { ...IDLE_REDIS, usedMemoryBytes: records * 4000, keys: records * 2, records },
+        redis: {
+          ...{ opsPerSecond: 0, usedMemoryBytes, rawEventsBytes: 0, detailRecordsBytes },
+          ...{ keys: records * 2, records, detailRecords },
+        },
       });
     };
     const samples = Array.from({ length: 120 }, (_, i) => caughtUp(i * 5));
@@ -197,6 +203,7 @@ t.test(
       kept.map(({ perCall, isLeak }) => [...perCall.map(Math.round), isLeak]),
       [
         [4000, 4000, false],
+        [1000, 1000, false],
         [2, 2, false],
       ],
     );
@@ -206,7 +213,7 @@ t.test(
 t.test(
   'raw events that come and go are no part of what calls leave, and those that stay are a leak',
   async (t) => {
-    const leaksOf = (rawEvents: (at: number) => number) => {
+    const leaksOf = (rawEvents: (at: number) => number, from = 400, to = 600) => {
       const samples = Array.from({ length: 120 }, (_, i) => {
         const at = i * 5;
         const rawEventsBytes = rawEvents(at) * MIB;
@@ -215,7 +222,7 @@ t.test(
           redis: { ...IDLE_REDIS, rawEventsBytes, usedMemoryBytes, keys: at * 20, records: at * 10 },
         });
       });
-      return leakProblems(leaksIn(samples, 400, 600));
+      return leakProblems(leaksIn(samples, from, to));
     };
     t.same(
       leaksOf((at) => (at < 500 ? 500 - at : at - 500)),
@@ -224,6 +231,11 @@ t.test(
     t.match(
       leaksOf((at) => at),
       [/^Redis, raw events grows: \+3600\.0 MiB an hour/],
+    );
+    t.same(
+      leaksOf((at) => Math.min(at, 130), 70, 190),
+      [],
+      'in their first two minutes none goes',
     );
   },
 );
