@@ -11,7 +11,7 @@ import { makeTrust, PROXY_NAME, signCertificate, startTlsPeer } from '../harness
 /** The name that the peers of these tests have to bear. */
 const NAME = 'gw.example.com';
 
-// Refusals take as long as a gateway may be silent: they wait side by side.
+// These tests wait for gateways that are silent: they do so side by side, each with a stack of its own.
 t.jobs = 20;
 
 const trust = await makeTrust(t);
@@ -101,7 +101,6 @@ async function startCarriers(
 }
 
 t.test('certificates of gateways', { buffered: true }, async (t) => {
-  t.jobs = 20;
   const right = await startCarriers(RIGHT, 10, { requestCert: true });
   const untrusted = await startCarriers(UNTRUSTED, 20);
   const misnamed = await startCarriers(MISNAMED, 30);
@@ -129,7 +128,7 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
 
   // Each takes as long as a gateway may be silent, unless the handshake has failed before there is anything to send.
   const refused = ({ what, peer, to, keys }: (typeof right)[number]) =>
-    t.test(`${what}: the caller gets 503 and the record names the gateway`, { buffered: true }, async (t) => {
+    t.test(`${what}: the caller gets 503 and the record names the gateway`, async (t) => {
       answering(peer);
       const caller = place(stack, retell, { to, from: NUMBER });
       t.equal((await caller.finalResponse()).status, 503);
@@ -139,7 +138,9 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
         [{ carrier: keys.name, gateway: peer.uri(), status: NO_ANSWER_OR_NOTHING_SENT }],
       );
     });
-  const failover = t.test('the next gateway takes the call', { buffered: true }, async (t) => {
+  // One after the other: where handshakes cross, Kamailio 5.6 may end (docs/guides/tls.md).
+  for (const one of misnamed) await refused(one);
+  await t.test('the next gateway takes the call', async (t) => {
     answering(failing.peer);
     const caller = place(stack, retell, { to: failing.to, from: NUMBER });
     await caller.answered();
@@ -157,9 +158,8 @@ t.test('certificates of gateways', { buffered: true }, async (t) => {
     t.equal(second.count('BYE'), 1);
     t.equal(failing.peer.count('BYE'), 0);
   });
-  await Promise.all([...misnamed.map(refused), failover]);
   // In Kamailio 5 a handshake that fails may break another connection: these come last.
-  await Promise.all([...untrusted, old].map(refused));
+  for (const one of [...untrusted, old]) await refused(one);
   for (const { peer } of [...untrusted, old]) t.equal(peer.count('INVITE'), 0);
   await noDialogLeft(stack);
 });
