@@ -1,10 +1,9 @@
 import { DETAIL_RECORDS } from '../control-plane/src/calls/detail-records.js';
 import { PUBLIC_EVENTS } from '../control-plane/src/calls/public-events.js';
 import { KAMAILIO, REDIS } from '../control-plane/src/cli/size/figures.js';
-import { streamOf } from '../control-plane/src/kamailio/event-reader.js';
 import { type BudgetResult, figureText, judge } from './budget.js';
 import type { MemoryFigures, MemoryLevel } from './memory.js';
-import { type RedisUse, streamBytes } from './redis-use.js';
+import { NODE_EVENTS, type RedisUse, streamBytes } from './redis-use.js';
 
 /**
  * What a call that is up may take in Kamailio and Redis, in KiB. In the control plane it may leave nothing behind: less
@@ -29,8 +28,6 @@ export interface PerCall {
   detailRecord: number;
   rawEvents: number;
 }
-
-const NODE_EVENTS = streamOf('node1');
 
 export function perCall({ low, high, churn, after }: MemoryFigures): PerCall {
   const up = (bytes: (level: MemoryLevel) => number) => (bytes(high) - bytes(low)) / (high.calls - low.calls);

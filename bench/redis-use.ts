@@ -1,4 +1,8 @@
 import type { Redis } from 'ioredis';
+import { streamOf } from '../control-plane/src/kamailio/event-reader.js';
+
+/** The stream of raw events of the one node that is measured. */
+export const NODE_EVENTS = streamOf('node1');
 
 /** What Redis holds. */
 export interface RedisUse {
@@ -14,13 +18,22 @@ export async function readRedisUse(redis: Redis): Promise<RedisUse> {
   for (let cursor = '0'; ; ) {
     const [next, keys] = await redis.scan(cursor, 'COUNT', 1000, 'TYPE', 'stream');
     for (const key of keys) {
-      const bytes = Number(await redis.call('MEMORY', 'USAGE', key, 'SAMPLES', '0'));
-      streams[key] = { bytes, entries: await redis.xlen(key) };
+      streams[key] = { bytes: await memoryUsage(redis, key, 0), entries: await redis.xlen(key) };
     }
     if (next === '0') break;
     cursor = next;
   }
   return { usedBytes: await usedMemory(redis), streams };
+}
+
+/**
+ * Bytes of one key, 0 where it is not there.
+ *
+ * @param samples how many of its nested values are looked at, of which the others are taken to be the mean; 0: all
+ * @throws the error of Redis
+ */
+export async function memoryUsage(redis: Redis, key: string, samples: number): Promise<number> {
+  return Number((await redis.call('MEMORY', 'USAGE', key, 'SAMPLES', samples)) ?? 0);
 }
 
 /** All that Redis holds, in bytes. @throws the error of Redis */

@@ -2,15 +2,14 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { Redis } from 'ioredis';
 import { type MachineTicks, type ProcessUse, readMachineTicks, readProcesses } from '../../bench/cpu.js';
+import { memoryUsage, NODE_EVENTS } from '../../bench/redis-use.js';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
 import { ALL } from '../../control-plane/src/calls/store.js';
-import { streamOf } from '../../control-plane/src/kamailio/event-reader.js';
 import { dialogsIn, type MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
 import { dropsByPort } from './udp-drops.js';
 
 const CPUS = cpus().length;
-const NODE_EVENTS = streamOf('node1');
 
 /** A part that is watched. */
 export interface WatchedPart {
@@ -160,16 +159,17 @@ async function readRedis(
     redis.zcard(ALL),
     redis.xlen(DETAIL_RECORDS),
     // Batches of events differ in size: all of them are looked at, which takes 2 ms for 20,000.
-    redis.call('MEMORY', 'USAGE', NODE_EVENTS, 'SAMPLES', 0),
-    redis.call('MEMORY', 'USAGE', DETAIL_RECORDS),
+    memoryUsage(redis, NODE_EVENTS, 0),
+    // Detail records are alike.
+    memoryUsage(redis, DETAIL_RECORDS, 5),
   ]);
   const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(text)?.[1] ?? 0);
   return {
     ops: value('total_commands_processed'),
     figures: {
       usedMemoryBytes: value('used_memory'),
-      rawEventsBytes: Number(rawEventsBytes ?? 0),
-      detailRecordsBytes: Number(detailRecordsBytes ?? 0),
+      rawEventsBytes,
+      detailRecordsBytes,
       keys: Number(/^db\d+:keys=(\d+)/m.exec(text)?.[1] ?? 0),
       records,
       detailRecords,

@@ -192,8 +192,8 @@ t.test(
       const usedMemoryBytes = records * 4000 + detailRecordsBytes;
       return sample(at, {
         redis: {
-          ...{ opsPerSecond: 0, usedMemoryBytes, rawEventsBytes: 0, detailRecordsBytes },
-          ...{ keys: records * 2, records, detailRecords },
+          ...IDLE_REDIS,
+          ...{ usedMemoryBytes, detailRecordsBytes, keys: records * 2, records, detailRecords },
         },
       });
     };
