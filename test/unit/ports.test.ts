@@ -1,11 +1,22 @@
+import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { assertPortFree, freePort, PortError } from '../../control-plane/src/cli/ports.js';
 
 const host = '127.0.0.1';
 const thisProcess = `node (pid ${process.pid})`;
+
+/** As Linux does once it has come to its highest number; where this user may not, the next one is simply higher. */
+function countProcessesAnew(): void {
+  try {
+    writeFileSync('/proc/sys/kernel/ns_last_pid', '300');
+  } catch {
+    // Only root may.
+  }
+}
 
 /** Listens on TCP for the length of the test. */
 async function takeTcp(test: Test, address: string, port: number): Promise<number> {
@@ -59,6 +70,28 @@ t.test('assertPortFree names who wants the port and who has it', async (t) => {
     });
   }
 });
+
+t.test(
+  'assertPortFree names the main process, not a worker with a lower number that has its socket',
+  async (t) => {
+    const port = await freePort();
+    const server = createServer().listen(port, host);
+    t.teardown(() => server.close());
+    await once(server, 'listening');
+    countProcessesAnew();
+    const holding =
+      'process.on("message", (_, socket) => { globalThis.held = socket; process.send("held"); })';
+    const worker = spawn(process.execPath, ['--eval', holding], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    t.teardown(() => worker.kill());
+    worker.send('hold', server);
+    await once(worker, 'message');
+    await t.rejects(assertPortFree({ host, port, transport: 'tcp', what: 'Kamailio' }), {
+      message: `Kamailio needs tcp ${host}:${port}, but the port is taken by ${thisProcess}`,
+    });
+  },
+);
 
 t.test('assertPortFree sees a port that is taken on all addresses', async (t) => {
   const port = await freePort();

@@ -2,6 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer, isIPv4, isIPv6 } from 'node:net';
 import { basename } from 'node:path';
+import { readProcessStat } from './process-stat.js';
 
 export type Transport = 'udp' | 'tcp' | 'tls';
 
@@ -125,12 +126,9 @@ function findOwner(host: string, port: number, transport: Transport): string | u
       socketsOnPort(readProc(`/proc/net/${protocol}${family}`), protocol, host, port),
     ),
   );
-  // In numeric order a main process comes before the workers that inherited its socket.
-  const pids = listProc('/proc')
-    .map(Number)
-    .filter(Number.isInteger)
-    .sort((a, b) => a - b);
-  const pid = pids.find((candidate) => holdsSocket(candidate, sockets));
+  const holders = listProc('/proc').filter((pid) => /^\d+$/.test(pid) && holdsSocket(pid, sockets));
+  // The main process, not a worker that inherited its socket. The lowest number may be any: Linux counts in a circle.
+  const pid = holders.find((holder) => !holders.includes(parentOf(holder)));
   if (pid === undefined) return undefined;
   // Not comm, which is the thread's name in newer Node, nor exe, which is redis-check-rdb for Debian's Redis.
   const [program = ''] = readProc(`/proc/${pid}/cmdline`).split(/[\0 ]/);
@@ -164,7 +162,7 @@ function hex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0');
 }
 
-function holdsSocket(pid: number, sockets: ReadonlySet<string>): boolean {
+function holdsSocket(pid: string, sockets: ReadonlySet<string>): boolean {
   const folder = `/proc/${pid}/fd`;
   return listProc(folder).some((fd) => sockets.has(readLink(`${folder}/${fd}`)));
 }
@@ -173,11 +171,12 @@ function holdsSocket(pid: number, sockets: ReadonlySet<string>): boolean {
 const readProc = quietly((path: string) => readFileSync(path, 'utf8'), '');
 const listProc = quietly((path: string) => readdirSync(path), []);
 const readLink = quietly((path: string) => readlinkSync(path), '');
+const parentOf = quietly((pid: string) => String(readProcessStat(pid).parent), '');
 
-function quietly<T>(read: (path: string) => T, otherwise: T): (path: string) => T {
-  return (path) => {
+function quietly<T>(read: (what: string) => T, otherwise: T): (what: string) => T {
+  return (what) => {
     try {
-      return read(path);
+      return read(what);
     } catch {
       return otherwise;
     }
