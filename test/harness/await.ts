@@ -2,6 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long tests wait for what has to come, in ms: what comes ends the wait, and a machine may be slow. */
 export const PATIENCE_MS = 30_000;
+/** How long a hangup waits for both sides, in ms: they answer, but a machine may be slow. */
+export const HANGUP_TIMEOUT_MS = 10_000;
+/** The same where a side never answers and a test sits it out, in ms: the other side may be slow all the same. */
+export const SILENCE_MS = 3000;
 /** Pause between two looks, in ms. */
 const POLL_MS = 20;
 

@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { HANGUP_TIMEOUT_MS } from './await.js';
 import { CARRIER_HOST, NUMBER, RETELL_HOST, type StackOptions } from './stack.js';
 import { type NodePlace, rpcUrl } from './stack-node.js';
 
@@ -41,7 +42,7 @@ export function renderConfig(options: StackOptions, own: StackConfig): string {
     ...(options.config?.capture && { capture: options.config.capture }),
     ...(options.config?.traces && { traces: options.config.traces }),
     ...(options.config?.webhooks && { webhooks: options.config.webhooks }),
-    calls: { hangup_timeout_ms: 3000, ...options.config?.calls },
+    calls: { hangup_timeout_ms: HANGUP_TIMEOUT_MS, ...options.config?.calls },
     api: {
       listen: own.apiListen,
       tokens: [

@@ -12,7 +12,7 @@ import {
 
 const ANSWERS: ByeAnswer[] = [200, 481, 500, 'silence'];
 /** Longer than a gateway may be silent. */
-const TIMEOUT_MS = 5000;
+const TIMEOUT_MS = 8000;
 
 async function startStage(t: Test): Promise<Stage> {
   t.jobs = 20;

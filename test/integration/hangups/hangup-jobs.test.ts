@@ -1,5 +1,5 @@
 import t from 'tap';
-import { eventually } from '../../harness/await.js';
+import { eventually, SILENCE_MS } from '../../harness/await.js';
 import { byesTo, callsUp, jobOver } from '../../harness/hangup-jobs.js';
 import {
   dial,
@@ -146,7 +146,7 @@ t.test('the rate holds, and a cancelled job starts no further call', async (t) =
 
 t.test('results are paged in order, and picked by outcome', async (t) => {
   const scene = await startScene(t, {
-    config: { numbers: [{ number: NUMBER }, { number: OTHER }], calls: { hangup_timeout_ms: 500 } },
+    config: { numbers: [{ number: NUMBER }, { number: OTHER }], calls: { hangup_timeout_ms: SILENCE_MS } },
   });
   const { api } = scene.stack;
   await callsUp(scene, 7, NUMBER);

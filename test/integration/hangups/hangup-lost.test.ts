@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap';
+import { SILENCE_MS } from '../../harness/await.js';
 import { oneCarrier } from '../../harness/outbound.js';
 import { recordOf } from '../../harness/scene.js';
+import type { StackOptions } from '../../harness/stack.js';
 import {
   answerByesWith,
   type Direction,
@@ -12,8 +14,8 @@ import {
 const CALLS = 200;
 const BATCH = 25;
 
-async function startStage(t: Test): Promise<Stage> {
-  return new Stage(await oneCarrier(t));
+async function startStage(t: Test, config: StackOptions['config'] = {}): Promise<Stage> {
+  return new Stage(await oneCarrier(t, { config }));
 }
 
 async function restartKamailio({ scene }: Stage): Promise<void> {
@@ -83,7 +85,7 @@ t.test('the BYE of a lost dialog has the tags, the route set, the reason and a h
 });
 
 t.test('a lost dialog whose callee is silent makes the outcome partial', async (t) => {
-  const stage = await startStage(t);
+  const stage = await startStage(t, { calls: { hangup_timeout_ms: SILENCE_MS } });
   const call = await stage.answered();
   answerByesWith(call.callee, 'silence');
   await restartKamailio(stage);

@@ -1,4 +1,5 @@
 import t from 'tap';
+import { SILENCE_MS } from '../../harness/await.js';
 import { establish, noDialogLeft, recordOf, startScene } from '../../harness/scene.js';
 import { NUMBER } from '../../harness/stack.js';
 
@@ -54,7 +55,7 @@ t.test('two hangups at once send one BYE to each leg and answer the same', async
 });
 
 t.test('a leg that never answers its BYE makes the outcome partial', async (t) => {
-  const scene = await startScene(t, { config: { calls: { hangup_timeout_ms: 1000 } } });
+  const scene = await startScene(t, { config: { calls: { hangup_timeout_ms: SILENCE_MS } } });
   const { callee, record } = await establish(scene);
   callee.on('BYE', () => {});
   const { status, body } = await scene.stack.api.post(`/v1/calls/${record.id}/hangup`);

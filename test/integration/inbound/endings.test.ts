@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import t from 'tap';
-import { eventually } from '../../harness/await.js';
+import { eventually, SILENCE_MS } from '../../harness/await.js';
 import { dial, establish, noDialogLeft, recordOf, type Scene, startScene } from '../../harness/scene.js';
 import type { IncomingRequest, SipCall } from '../../harness/sip-peer.js';
 import { answerByesWith } from '../../harness/staged-calls.js';
@@ -137,7 +137,7 @@ t.test('a hangup by the API takes as long as the slower leg', async (t) => {
 });
 
 t.test('a hangup that a leg never answers has no delay', async (t) => {
-  const scene = await startScene(t, { config: { calls: { hangup_timeout_ms: 1000 } } });
+  const scene = await startScene(t, { config: { calls: { hangup_timeout_ms: SILENCE_MS } } });
   const { callee, record } = await establish(scene);
   answerByesWith(callee, 'silence');
   const { body } = await scene.stack.api.post(`/v1/calls/${record.id}/hangup`);
