@@ -1,4 +1,5 @@
 import t from 'tap';
+import { eventually } from '../harness/await.js';
 import { exchange, hangUp, inbound, outbound } from '../harness/legs.js';
 import { noDialogLeft, recordOf, startPeer } from '../harness/scene.js';
 import type { SipPeer, TransportKind } from '../harness/sip-peer.js';
@@ -48,6 +49,13 @@ async function retellSpeaks(chosen: TransportKind): Promise<void> {
   await command(chosen, 'resume');
   for (const transport of TRANSPORTS) if (transport !== chosen) await command(transport, 'drain');
 }
+
+t.test('Kamailio 5 warns of TLS when it starts, Kamailio 6 has no reason to', async (t) => {
+  const warned = () => stack.kamailioLog.some((line) => line.includes('use Kamailio 6.0 for TLS'));
+  const old = String(await stack.rpc.call('core.version')).startsWith('kamailio 5');
+  if (old) await eventually('the warning', warned);
+  t.equal(warned(), old);
+});
 
 for (const there of TRANSPORTS) {
   t.test(`calls between carriers over each transport and Retell over ${there}`, async (t) => {
