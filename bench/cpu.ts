@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { type ProcessStat, readProcessStat } from '../control-plane/src/cli/process-stat.js';
+import { readFileSync } from 'node:fs';
+import { readProcesses, readProcessStat } from '../control-plane/src/cli/process-stat.js';
 
 /** The process group of this process and its threads. */
 export function ownGroup(): number {
@@ -20,25 +20,6 @@ export function readMachineTicks(): MachineTicks {
   const all = ticks.reduce((sum, each) => sum + each, 0);
   const stolen = ticks[7] ?? 0;
   return { all, stolen, busy: all - (ticks[3] ?? 0) - (ticks[4] ?? 0) - stolen };
-}
-
-/** A process at one moment. */
-export interface ProcessUse extends ProcessStat {
-  pid: number;
-}
-
-/** All processes of the machine that can be seen. */
-export function readProcesses(): ProcessUse[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        return [{ pid: Number(name), ...readProcessStat(name) }];
-      } catch {
-        // It has ended meanwhile.
-        return [];
-      }
-    });
 }
 
 /** CPU seconds that the processes of a group have used so far, those left out that have ended. */

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { Redis } from 'ioredis';
-import { type MachineTicks, type ProcessUse, readMachineTicks, readProcesses } from '../../bench/cpu.js';
+import { type MachineTicks, readMachineTicks } from '../../bench/cpu.js';
 import { memoryUsage, NODE_EVENTS } from '../../bench/redis-use.js';
 import { DETAIL_RECORDS } from '../../control-plane/src/calls/detail-records.js';
 import { ALL } from '../../control-plane/src/calls/store.js';
+import { type ProcessStat, readProcesses } from '../../control-plane/src/cli/process-stat.js';
 import { dialogsIn, type MetricsText } from './metrics-text.js';
 import type { System } from './system.js';
 import { dropsByPort } from './udp-drops.js';
@@ -78,7 +79,7 @@ export interface Sample {
 
 interface Raw {
   atMs: number;
-  processes: ReadonlyMap<number, ProcessUse>;
+  processes: ReadonlyMap<number, ProcessStat>;
   cpu: MachineTicks;
   dropped: ReadonlyMap<number, number>;
   /** None where the control plane did not answer. */
@@ -202,7 +203,7 @@ function partsOf(
   now: Raw,
   seconds: number,
 ): Record<string, PartUse> {
-  const useOf = (wanted: (process: ProcessUse) => boolean) => {
+  const useOf = (wanted: (process: ProcessStat) => boolean) => {
     const use: PartUse = { cpus: 0, busiest: 0, rssBytes: 0 };
     for (const each of now.processes.values()) {
       if (!wanted(each)) continue;

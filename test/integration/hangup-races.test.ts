@@ -155,7 +155,7 @@ t.test(`${CALLS} hangups at random moments, against whatever the sides do just t
   const seed = Math.floor(Math.random() * 2 ** 31);
   t.comment(`seed ${seed}`);
   const random = randomOf(seed);
-  const scene = await oneCarrier(t, { config: { calls: { hangup_timeout_ms: 10_000 } } });
+  const scene = await oneCarrier(t);
   const callees = new Map<string, (call: IncomingCall) => void>();
   scene.retell.onInvite = (arrived) => callees.get(arrived.callId)?.(arrived);
 

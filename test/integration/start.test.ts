@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { ROOT } from '../../control-plane/src/cli/paths.js';
 import { freePort } from '../../control-plane/src/cli/ports.js';
-import { readProcessStat } from '../../control-plane/src/cli/process-stat.js';
+import { type ProcessStat, readProcesses } from '../../control-plane/src/cli/process-stat.js';
 import { eventually } from '../harness/await.js';
 
 const COMMAND = join(ROOT, 'dist/control-plane/src/cli/main.js');
@@ -62,19 +62,15 @@ function run(
   };
 }
 
-/** Processes that were started with this text in their command line. */
-function processesWith(text: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const dead = readProcessStat(pid).state === 'Z';
-        return !dead && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
+/** Live processes that were started with this text in their command line. */
+function processesWith(text: string): ProcessStat[] {
+  return readProcesses().filter(({ pid, state }) => {
+    try {
+      return state !== 'Z' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(text);
+    } catch {
+      return false;
+    }
+  });
 }
 
 t.test(
@@ -117,11 +113,11 @@ t.test(
     });
 
     // By its group: a worker has a lower number than the main process where Linux began to count anew between them.
-    const [kamailio] = processesWith(join(place.directory, 'var/kamailio/node.cfg')).filter(
-      (pid) => readProcessStat(pid).group === pid,
+    const kamailio = processesWith(join(place.directory, 'var/kamailio/node.cfg')).find(
+      ({ pid, group }) => group === pid,
     );
     if (kamailio === undefined) throw new Error('Kamailio has no main process');
-    process.kill(kamailio, 'SIGKILL');
+    process.kill(kamailio.pid, 'SIGKILL');
     await start.prints(/^kamailio was ended by SIGKILL; restart 1 in \d+ ms$/m);
     const second = await eventually('a demo call after the restart', async () => {
       const again = run(t, ['demo'], place);

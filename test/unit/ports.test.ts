@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import t, { type Test } from 'tap';
 import { assertPortFree, freePort, PortError } from '../../control-plane/src/cli/ports.js';
 
@@ -19,11 +19,11 @@ function countProcessesAnew(): void {
 }
 
 /** Listens on TCP for the length of the test. */
-async function takeTcp(test: Test, address: string, port: number): Promise<number> {
+async function takeTcp(test: Test, address: string, port: number): Promise<Server> {
   const server = createServer().listen(port, address);
   test.teardown(() => server.close());
   await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
+  return server;
 }
 
 /** Binds UDP for the length of the test, shared as Kamailio binds it. */
@@ -35,7 +35,7 @@ async function takeUdp(test: Test, address: string, port: number): Promise<void>
 
 t.test('freePort gives a port that TCP and UDP can bind', async (t) => {
   const port = await freePort();
-  t.equal(await takeTcp(t, host, port), port);
+  t.equal(((await takeTcp(t, host, port)).address() as AddressInfo).port, port);
   await t.resolves(takeUdp(t, host, port));
 });
 
@@ -75,9 +75,7 @@ t.test(
   'assertPortFree names the main process, not a worker with a lower number that has its socket',
   async (t) => {
     const port = await freePort();
-    const server = createServer().listen(port, host);
-    t.teardown(() => server.close());
-    await once(server, 'listening');
+    const server = await takeTcp(t, host, port);
     countProcessesAnew();
     const holding =
       'process.on("message", (_, socket) => { globalThis.held = socket; process.send("held"); })';

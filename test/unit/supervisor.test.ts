@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { freePort } from '../../control-plane/src/cli/ports.js';
-import { readProcessStat } from '../../control-plane/src/cli/process-stat.js';
+import { readProcesses } from '../../control-plane/src/cli/process-stat.js';
 import { type ProcessSpec, type RestartTimes, Supervisor } from '../../control-plane/src/cli/supervisor.js';
 import { eventually } from '../harness/await.js';
 
@@ -87,25 +87,8 @@ async function until(condition: () => boolean | Promise<boolean>, signal?: Abort
   }
 }
 
-interface ProcessState {
-  pid: number;
-  parent: number;
-  group: number;
-}
-
 /** Every live process. A zombie is a dead one that its parent (in some containers, none) has not asked about. */
-function processes(): ProcessState[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const { state, parent, group } = readProcessStat(pid);
-        return state === 'Z' ? [] : [{ pid: Number(pid), parent, group }];
-      } catch {
-        return [];
-      }
-    });
-}
+const processes = () => readProcesses().filter(({ state }) => state !== 'Z');
 
 function childrenOf(parent: number): number[] {
   return processes().flatMap((process) => (process.parent === parent ? [process.pid] : []));

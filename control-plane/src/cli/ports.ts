@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer, isIPv4, isIPv6 } from 'node:net';
 import { basename } from 'node:path';
-import { readProcessStat } from './process-stat.js';
+import { readProcesses } from './process-stat.js';
 
 export type Transport = 'udp' | 'tcp' | 'tls';
 
@@ -126,9 +126,11 @@ function findOwner(host: string, port: number, transport: Transport): string | u
       socketsOnPort(readProc(`/proc/net/${protocol}${family}`), protocol, host, port),
     ),
   );
-  const holders = listProc('/proc').filter((pid) => /^\d+$/.test(pid) && holdsSocket(pid, sockets));
+  if (sockets.size === 0) return undefined;
+  const holders = readProcesses().filter(({ pid }) => holdsSocket(pid, sockets));
+  const pids = new Set(holders.map(({ pid }) => pid));
   // The main process, not a worker that inherited its socket. The lowest number may be any: Linux counts in a circle.
-  const pid = holders.find((holder) => !holders.includes(parentOf(holder)));
+  const pid = holders.find(({ parent }) => !pids.has(parent))?.pid;
   if (pid === undefined) return undefined;
   // Not comm, which is the thread's name in newer Node, nor exe, which is redis-check-rdb for Debian's Redis.
   const [program = ''] = readProc(`/proc/${pid}/cmdline`).split(/[\0 ]/);
@@ -162,7 +164,7 @@ function hex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0');
 }
 
-function holdsSocket(pid: string, sockets: ReadonlySet<string>): boolean {
+function holdsSocket(pid: number, sockets: ReadonlySet<string>): boolean {
   const folder = `/proc/${pid}/fd`;
   return listProc(folder).some((fd) => sockets.has(readLink(`${folder}/${fd}`)));
 }
@@ -171,12 +173,11 @@ function holdsSocket(pid: string, sockets: ReadonlySet<string>): boolean {
 const readProc = quietly((path: string) => readFileSync(path, 'utf8'), '');
 const listProc = quietly((path: string) => readdirSync(path), []);
 const readLink = quietly((path: string) => readlinkSync(path), '');
-const parentOf = quietly((pid: string) => String(readProcessStat(pid).parent), '');
 
-function quietly<T>(read: (what: string) => T, otherwise: T): (what: string) => T {
-  return (what) => {
+function quietly<T>(read: (path: string) => T, otherwise: T): (path: string) => T {
+  return (path) => {
     try {
-      return read(what);
+      return read(path);
     } catch {
       return otherwise;
     }

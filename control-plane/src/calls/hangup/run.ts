@@ -31,7 +31,10 @@ const RETRY_MS = 200;
 const CANCEL_AGAIN_MS = 500;
 /** A callee that does not answer its CANCEL keeps the caller waiting no longer than this, in ms. */
 const FORCE_AFTER_MS = 1000;
-/** The same where it has not rung: one that says nothing at all is given up by Kamailio before (3 s, its timer may be late), in ms. */
+/**
+ * The same where it has not rung, in ms: one that says nothing at all is given up by Kamailio before, after 3 s, or later
+ * where its timer is late.
+ */
 const FORCE_UNRUNG_AFTER_MS = 4500;
 /** In any case there is time left for the caller to answer: the share of the whole wait after which it is forced. */
 const FORCE_SHARE = 0.7;
